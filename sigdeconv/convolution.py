@@ -1,0 +1,384 @@
+"""The operator that everything else is about: a blur **A**, and its transpose **Aᴴ**, in any dimension.
+
+The frame is what was observed, of shape `shape`; the domain is where the unknown scene lives, of shape `domain_shape`.
+``forward`` takes the scene to the frame. ``adjoint`` takes the frame back to the *shape* of the scene; it does not
+take the *values* back (that is what `sigdeconv.deconvolution` is for).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import _fft
+from ._array import Array, choice, floating, is_numpy, kind, like, namespace, per_axis
+from ._edges import Axis, extend, fold
+
+BOUNDARIES = ("free", "periodic", "zero", "reflect")
+DENSE_LIMIT = 1 << 26  # matrix elements; half a GiB of float64 is more than one means to look at
+
+
+def psf_to_otf(psf: Array, shape: int | Sequence[int], *, center: int | Sequence[int] | None = None) -> Array:
+    """Optical transfer function of a PSF on a periodic grid: the half spectrum of a real FFT.
+
+    Parameters
+    ----------
+    psf : array, shape (k,), (k, l) or (j, k, l)
+        Point spread function. Where it is larger than the grid it is wrapped around, as the periodic grid demands.
+    shape : int or sequence of int
+        Shape of the periodic grid.
+    center : int or sequence of int, optional
+        Sample of the PSF that is its origin; ``n // 2`` of each axis by default.
+
+    Returns
+    -------
+    array, shape ``(*shape[:-1], shape[-1] // 2 + 1)``
+        Complex. Its value at zero frequency is the sum of the PSF.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The PSF is empty, not real or not finite, or `shape` or `center` do not fit it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> otf = psf_to_otf(np.array([0.25, 0.5, 0.25]), 8)
+    >>> np.round(otf.real, 3)
+    array([1.   , 0.854, 0.5  , 0.146, 0.   ])
+    """
+    psf = floating(psf, "psf")
+    grid = per_axis(shape, psf.ndim, "shape", minimum=1)
+    origin = _origin(psf, center)
+    return _fft.transform(_placed(psf, grid, origin), grid)
+
+
+class Convolution:
+    """A blur: convolution with a PSF, seen through a frame, on every `stride`-th sample.
+
+    Parameters
+    ----------
+    psf : array, shape (k,), (k, l) or (j, k, l)
+        Point spread function; its axes are the last axes of every array that the operator is applied to.
+    shape : int or sequence of int
+        Observed shape, one entry for each axis of the PSF.
+    boundary : {"free", "periodic", "zero", "reflect"}
+        What the scene does past the frame. "free": it goes on and is unknown, so the domain is larger than the frame by
+        the PSF. "periodic": it repeats. "zero": it is dark. "reflect": it is mirrored at the edge of the outermost
+        sample (``d c b a | a b c d | d c b a``, as in `scipy.ndimage`).
+    stride : int or sequence of int
+        Distance, in samples of the scene, between observed samples.
+    center : int or sequence of int, optional
+        Sample of the PSF that is its origin; ``n // 2`` of each axis by default.
+    domain_shape : int or sequence of int, optional
+        Shape of the scene. By default ``(n - 1) * stride + k`` for "free" and ``n * stride`` otherwise; any other shape
+        that leads to the same observed `shape` may be asked for (what `output_padding` chooses in a network).
+
+    Attributes
+    ----------
+    psf : array
+        The PSF as it came (None if the operator was made by `from_otf`).
+    shape, domain_shape : tuple of int
+        Observed shape, and shape of the scene.
+    frame : tuple of slice
+        Where the observed frame lies within the domain: ``scene[..., *blur.frame]`` is what the frame shows, on the
+        grid of the scene.
+    grid : tuple of int
+        Periods of the circular convolution that computes the operator.
+    otf : array
+        Half spectrum on `grid` by which that convolution multiplies.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the message says which, what came and what to pass.
+
+    Notes
+    -----
+    With ``y = A x``, sample ``i`` of ``y`` is ``sum_j psf[j] x[s i + c - j]`` with the stride ``s``, the origin ``c`` and
+    ``x`` counted from the frame's first sample, on each axis. The operator is immutable and may be shared by threads.
+
+    With "zero" and "free", ``forward`` is ``torch.nn.functional.conv{1,2,3}d`` and ``adjoint`` is
+    ``conv_transpose{1,2,3}d`` with the PSF flipped on every axis (networks correlate).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> blur = Convolution(np.ones(3) / 3, 4)
+    >>> blur.domain_shape            # the frame sees one sample past each of its ends
+    (6,)
+    >>> blur.forward(np.array([0.0, 0.0, 3.0, 0.0, 0.0, 6.0]))
+    array([1., 1., 1., 2.])
+    >>> np.round(blur.adjoint(np.array([1.0, 1.0, 1.0, 2.0])), 3)   # the shape comes back, the values do not
+    array([0.333, 0.667, 1.   , 1.333, 1.   , 0.667])
+    """
+
+    def __init__(
+        self,
+        psf: Array,
+        shape: int | Sequence[int],
+        *,
+        boundary: str = "free",
+        stride: int | Sequence[int] = 1,
+        center: int | Sequence[int] | None = None,
+        domain_shape: int | Sequence[int] | None = None,
+    ) -> None:
+        psf = floating(psf, "psf")
+        if not 1 <= psf.ndim <= 3:
+            raise ValueError(f"psf has {psf.ndim} dimensions; 1, 2 or 3 are wanted: give batch axes to the image only")
+        if not bool(namespace(psf).any(psf != 0)):
+            raise ValueError("psf is zero everywhere; it must have at least one sample that is not zero")
+        boundary = choice(boundary, BOUNDARIES, "boundary")
+        ndim = psf.ndim
+        frames = per_axis(shape, ndim, "shape", minimum=1)
+        strides = per_axis(stride, ndim, "stride", minimum=1)
+        domains = (None,) * ndim if domain_shape is None else per_axis(domain_shape, ndim, "domain_shape", minimum=1)
+        self._axes = tuple(
+            Axis.make(n, k, s, c, boundary, d)
+            for n, k, s, c, d in zip(frames, psf.shape, strides, _origin(psf, center), domains, strict=True)
+        )
+        self._psf = psf
+        self._boundary = boundary
+        wrapped = psf
+        for number, axis in enumerate(self._axes):
+            wrapped = axis.trimmed(wrapped, number)
+        self._otf = _fft.transform(_placed(wrapped, self.grid, [axis.origin for axis in self._axes]), self.grid)
+
+    @classmethod
+    def from_otf(cls, otf: Array, shape: int | Sequence[int]) -> Convolution:
+        """The periodic blur with a given optical transfer function.
+
+        Parameters
+        ----------
+        otf : array
+            Complex or real; the half spectrum ``(*shape[:-1], shape[-1] // 2 + 1)`` of a real FFT, or the full spectrum
+            of `shape`, in the order of `numpy.fft`. Zero frequency comes first; the phase counts.
+        shape : int or sequence of int
+            Shape of the image. It is asked for because it cannot be read off the shape of `otf`.
+
+        Raises
+        ------
+        ValueError
+            The shape of `otf` is neither of the two, it has samples that are not finite, or a full spectrum lacks the
+            Hermitian symmetry of a real PSF.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> shift = np.exp(-2j * np.pi * np.fft.rfftfreq(4))   # by one sample
+        >>> Convolution.from_otf(shift, 4).forward(np.array([1.0, 2.0, 3.0, 4.0]))
+        array([4., 1., 2., 3.])
+        """
+        xp = namespace(otf) if hasattr(otf, "dtype") else np
+        otf = xp.asarray(otf)
+        if not xp.isdtype(otf.dtype, "numeric"):
+            raise TypeError(f"otf has dtype {otf.dtype}; complex or real numbers are wanted")
+        if not 1 <= otf.ndim <= 3:
+            raise ValueError(f"otf has {otf.ndim} dimensions; 1, 2 or 3 are wanted")
+        frames = per_axis(shape, otf.ndim, "shape", minimum=1)
+        half = (*frames[:-1], frames[-1] // 2 + 1)
+        single = otf.dtype in (xp.float32, xp.complex64)
+        otf = xp.astype(otf, xp.complex64 if single else xp.complex128, copy=False)
+        if not bool(xp.all(xp.isfinite(xp.real(otf)) & xp.isfinite(xp.imag(otf)))):
+            raise ValueError("otf has NaN or infinite samples; replace them")
+        if tuple(otf.shape) == frames:
+            axes = tuple(range(otf.ndim))
+            mirrored = xp.roll(xp.flip(otf, axis=axes), (1,) * otf.ndim, axis=axes)
+            # Relative to the peak: a spectrum computed in the same precision is Hermitian to rounding only.
+            if float(xp.max(xp.abs(otf - xp.conj(mirrored)))) > 1e-4 * float(xp.max(xp.abs(otf))):
+                raise ValueError("otf is not Hermitian, so its PSF is complex; pass the spectrum of a real PSF")
+            otf = otf[..., : half[-1]]
+        elif tuple(otf.shape) != half:
+            raise ValueError(
+                f"otf has shape {tuple(otf.shape)} but an image of shape {frames} has the half spectrum {half} "
+                f"and the full spectrum {frames}; pass one of these"
+            )
+        blur = cls.__new__(cls)
+        blur._axes = tuple(Axis.circular(n) for n in frames)
+        blur._psf = None
+        blur._boundary = "periodic"
+        blur._otf = otf
+        return blur
+
+    def __repr__(self) -> str:
+        psf = "otf" if self._psf is None else f"psf {tuple(self._psf.shape)}"
+        return f"Convolution({psf}, {self.domain_shape} -> {self.shape}, boundary={self._boundary!r})"
+
+    psf = property(lambda self: self._psf)
+    boundary = property(lambda self: self._boundary)
+    otf = property(lambda self: self._otf)
+    ndim = property(lambda self: len(self._axes))
+    stride = property(lambda self: tuple(axis.stride for axis in self._axes))
+    shape = property(lambda self: tuple(axis.frame for axis in self._axes))
+    domain_shape = property(lambda self: tuple(axis.domain for axis in self._axes))
+    grid = property(lambda self: tuple(axis.grid for axis in self._axes))
+    frame = property(lambda self: tuple(axis.frame_in_domain for axis in self._axes))
+
+    def forward(self, x: Array, *, out: Array | None = None) -> Array:
+        """``A x``: blur the scene `x`, shape ``(..., *domain_shape)``; gives the frame, ``(..., *shape)``.
+
+        `out` takes the result in place of a new array (NumPy arrays only).
+        """
+        x = self._checked(x, self.domain_shape, "x")
+        transfer = self._transfer(x)
+        dense = tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
+        strided = dense != self.shape
+        y = _fft.filter(extend(x, self._axes), transfer, self.grid, dense, out=None if strided else out)
+        if strided:
+            y = y[(..., *(slice(None, None, axis.stride) for axis in self._axes))]
+            if out is not None:
+                out[...] = y
+                return out
+        return y
+
+    __call__ = forward
+
+    def adjoint(self, y: Array, *, out: Array | None = None) -> Array:
+        """``Aᴴ y``: the transpose, which takes ``(..., *shape)`` to ``(..., *domain_shape)``. It inverts nothing.
+
+        `out` takes the result in place of a new array (NumPy arrays only).
+        """
+        y = self._checked(y, self.shape, "y")
+        transfer = self._transfer(y)
+        dense = tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
+        if dense != self.shape:
+            xp = namespace(y)
+            zeros = xp.zeros((*y.shape[: y.ndim - self.ndim], *dense), dtype=y.dtype, device=y.device)
+            zeros[(..., *(slice(None, None, axis.stride) for axis in self._axes))] = y
+            y = zeros
+        extended = tuple(axis.extended for axis in self._axes)
+        folds = extended != self.domain_shape
+        x = _fft.filter(y, transfer, self.grid, extended, conjugate=True, out=None if folds else out)
+        if folds:
+            x = fold(x, self._axes)
+            if out is not None:
+                out[...] = x
+                return out
+        return x
+
+    def to_dense(self) -> Array:
+        """The matrix itself, shape ``(prod(shape), prod(domain_shape))``: for teaching, tests and small problems.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> np.round(Convolution(np.array([1.0, 2.0, 3.0]), 3, boundary="zero").to_dense()) + 0.0
+        array([[2., 1., 0.],
+               [3., 2., 1.],
+               [0., 3., 2.]])
+        """
+        rows, columns = math.prod(self.shape), math.prod(self.domain_shape)
+        if rows * columns > DENSE_LIMIT:
+            raise ValueError(
+                f"the matrix would be {rows} x {columns}; at most {DENSE_LIMIT} elements are made. "
+                "Use forward and adjoint, or to_linear_operator()"
+            )
+        xp = namespace(self._otf)
+        real = xp.float32 if self._otf.dtype == xp.complex64 else xp.float64
+        unit = xp.eye(columns, dtype=real, device=self._otf.device)
+        return xp.reshape(self.forward(xp.reshape(unit, (columns, *self.domain_shape))), (columns, rows)).T
+
+    def to_linear_operator(self) -> Any:
+        """As a `scipy.sparse.linalg.LinearOperator` on flattened NumPy arrays, for SciPy's solvers.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scipy.sparse.linalg import lsqr
+        >>> blur = Convolution(np.array([0.2, 0.6, 0.2]), 5, boundary="zero")
+        >>> x = np.array([1.0, 0.0, 2.0, 0.0, 1.0])
+        >>> np.round(lsqr(blur.to_linear_operator(), blur.forward(x))[0], 6) + 0.0
+        array([1., 0., 2., 0., 1.])
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        real = np.dtype("float32" if self._otf.dtype == namespace(self._otf).complex64 else "float64")
+        return LinearOperator(
+            (math.prod(self.shape), math.prod(self.domain_shape)),
+            matvec=lambda x: self.forward(x.astype(real, copy=False).reshape(self.domain_shape)).ravel(),
+            rmatvec=lambda y: self.adjoint(y.astype(real, copy=False).reshape(self.shape)).ravel(),
+            dtype=real,
+        )
+
+    def _checked(self, x: Array, shape: tuple[int, ...], name: str) -> Array:
+        x = floating(x, name, finite=False)
+        if tuple(x.shape[x.ndim - self.ndim :]) != shape or x.ndim < self.ndim:
+            raise ValueError(f"{name} has shape {tuple(x.shape)}; (..., {', '.join(map(str, shape))}) is wanted")
+        return x
+
+    def _transfer(self, x: Array) -> Array:
+        """The transfer function in the precision, kind and place of `x`."""
+        xp = namespace(x)
+        wanted = xp.complex64 if x.dtype == xp.float32 else xp.complex128
+        otf = self._otf
+        if is_numpy(otf) and not is_numpy(x):
+            otf = xp.asarray(otf.astype("complex64" if x.dtype == xp.float32 else "complex128"), device=x.device)
+        elif namespace(otf) is not xp:
+            raise TypeError(
+                f"the psf is a {kind(otf)} but the data are a {kind(x)}; build the Convolution from that kind"
+            )
+        if otf.dtype != wanted:
+            otf = xp.astype(otf, wanted)
+        return otf if is_numpy(otf) or otf.device == x.device else otf.to(x.device)
+
+
+def operator(psf: Array | Convolution, image: Array, boundary: str) -> Convolution:
+    """The blur for an image: a ready `Convolution` is checked against it, a PSF becomes one of the image's kind."""
+    if isinstance(psf, Convolution):
+        if psf.ndim > image.ndim or tuple(image.shape[image.ndim - psf.ndim :]) != psf.shape:
+            raise ValueError(
+                f"image has shape {tuple(image.shape)} but the Convolution observes {psf.shape}; build it for this shape"
+            )
+        return psf
+    psf = psf_for(psf, image)
+    return Convolution(psf, image.shape[image.ndim - psf.ndim :], boundary=boundary)
+
+
+def psf_for(psf: Array, image: Array) -> Array:
+    """A PSF of the kind, device and dtype of the image, checked against it."""
+    psf = like(psf, image, "psf")
+    if psf.ndim == 0 or psf.ndim > 3:
+        raise ValueError(f"psf has {psf.ndim} dimensions; 1, 2 or 3 are wanted")
+    if psf.ndim > image.ndim:
+        raise ValueError(
+            f"psf has {psf.ndim} dimensions but image has {image.ndim}; pass psf[k] or a {psf.ndim}-D image"
+        )
+    if psf.ndim < image.ndim and image.shape[-1] in (3, 4) and psf.shape[-1] > image.shape[-1] and psf.ndim > 1:
+        raise ValueError(
+            f"image has shape {tuple(image.shape)}, which looks like colours on the last axis; pass channel_axis=-1"
+        )
+    xp = namespace(psf)
+    total, size = float(xp.sum(psf)), float(xp.sum(xp.abs(psf)))
+    # Rounding leaves a sum of about eps times the sum of magnitudes where it should be zero.
+    if abs(total) <= 1e-6 * size:
+        raise ValueError(f"psf has the sum {total:g}; a blur must pass some light: pass a PSF with a positive sum")
+    return psf
+
+
+def _origin(psf: Array, center: int | Sequence[int] | None) -> tuple[int, ...]:
+    if center is None:
+        return tuple(k // 2 for k in psf.shape)
+    origin = per_axis(center, psf.ndim, "center", minimum=0)
+    if any(c >= k for c, k in zip(origin, psf.shape, strict=True)):
+        raise ValueError(f"center is {center!r} but the psf has shape {tuple(psf.shape)}; pass a sample inside it")
+    return origin
+
+
+def _placed(psf: Array, grid: Sequence[int], origin: Sequence[int]) -> Array:
+    """The PSF on the grid with its origin at sample zero, wrapped around where it is larger than the grid."""
+    xp = namespace(psf)
+    for axis, n in enumerate(grid):
+        k = psf.shape[axis]
+        periods = -(-k // n)
+        padding = [*psf.shape]
+        padding[axis] = periods * n - k
+        zeros = xp.zeros(tuple(padding), dtype=psf.dtype, device=psf.device)
+        whole = xp.concat([psf, zeros], axis=axis)
+        if periods > 1:
+            whole = xp.reshape(whole, (*psf.shape[:axis], periods, n, *psf.shape[axis + 1 :]))
+            whole = xp.sum(whole, axis=axis)
+        psf = xp.roll(whole, -origin[axis], axis=axis)
+    return psf
