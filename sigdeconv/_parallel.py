@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -71,24 +72,35 @@ def each(function: Callable[..., Array], *arrays: Array, out: Array | None = Non
 
 
 def total(function: Callable[..., Array], *arrays: Array, ndim: int) -> Array:
-    """Sum of ``function(*arrays)`` over the last `ndim` axes, kept with size one: a number for every batch item."""
+    """Sum of ``function(*arrays)`` over the last `ndim` axes, kept with size one: a number for every batch item.
+
+    Of a function that gives a tuple, the tuple of sums.
+    """
     first = arrays[0]
-    axes = tuple(range(-ndim, 0))
-    if not is_numpy(first):
-        return namespace(first).sum(function(*arrays), axis=axes, keepdims=True)
     batch = first.shape[: first.ndim - ndim]
-    sums = np.zeros((*batch, *(1,) * ndim), np.float64)
-    blocks = list(_blocks(first.shape, first.ndim - ndim))
-    parts = np.zeros(len(blocks))
+    if not is_numpy(first):
+        xp, axes = namespace(first), tuple(range(-ndim, 0))
+        values = function(*arrays)
+        if isinstance(values, tuple):
+            return tuple(xp.sum(value, axis=axes, keepdims=True) for value in values)
+        return xp.sum(values, axis=axes, keepdims=True)
+    blocks = list(_blocks(first.shape, len(batch)))
+    parts: list[Any] = [None] * len(blocks)
 
     def block(start: int, end: int) -> None:
         for i in range(start, end):
-            parts[i] = np.sum(function(*(a[_within(blocks[i], a.shape)] for a in arrays)), dtype=np.float64)
+            values = function(*(a[_within(blocks[i], a.shape)] for a in arrays))
+            several = isinstance(values, tuple)
+            # NumPy sums a block pairwise, which keeps float32's digits; the blocks are then added in float64.
+            parts[i] = [float(np.sum(v)) for v in (values if several else (values,))] + [several]
 
-    run(block, len(blocks), max(1, len(blocks) // (4 * workers())) if first.size > SERIAL else len(blocks))
+    run(block, len(blocks), len(blocks) if first.size <= SERIAL else max(1, len(blocks) // (4 * workers())))
+    *_, several = parts[0]
+    sums = np.zeros((len(parts[0]) - 1, *batch, *(1,) * ndim))
     for index, part in zip(blocks, parts, strict=True):
-        sums[index[: len(batch)]] += part
-    return sums.astype(first.dtype, copy=False)
+        sums[(slice(None), *index[: len(batch)])] += np.reshape(part[:-1], (-1, *(1,) * ndim))
+    sums = sums.astype(first.dtype, copy=False)
+    return tuple(sums) if several else sums[0]
 
 
 def _blocks(shape: Sequence[int], whole: int = 0) -> Iterator[tuple[int | slice, ...]]:

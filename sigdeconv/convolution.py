@@ -83,6 +83,8 @@ class Convolution:
         The PSF as it came (None if the operator was made by `from_otf`).
     shape, domain_shape : tuple of int
         Observed shape, and shape of the scene.
+    boundary, stride, center
+        As asked for, one entry an axis (`center` is None if the operator was made by `from_otf`).
     frame : tuple of slice
         Where the observed frame lies within the domain: ``scene[..., *blur.frame]`` is what the frame shows, on the
         grid of the scene.
@@ -136,9 +138,10 @@ class Convolution:
         frames = per_axis(shape, ndim, "shape", minimum=1)
         strides = per_axis(stride, ndim, "stride", minimum=1)
         domains = (None,) * ndim if domain_shape is None else per_axis(domain_shape, ndim, "domain_shape", minimum=1)
+        self._center: tuple[int, ...] | None = _origin(psf, center)
         self._axes = tuple(
             Axis.make(n, k, s, c, boundary, d)
-            for n, k, s, c, d in zip(frames, psf.shape, strides, _origin(psf, center), domains, strict=True)
+            for n, k, s, c, d in zip(frames, psf.shape, strides, self._center, domains, strict=True)
         )
         self._psf = psf
         self._boundary = boundary
@@ -199,6 +202,7 @@ class Convolution:
         blur = cls.__new__(cls)
         blur._axes = tuple(Axis.circular(n) for n in frames)
         blur._psf = None
+        blur._center = None
         blur._boundary = "periodic"
         blur._otf = otf
         return blur
@@ -209,6 +213,7 @@ class Convolution:
 
     psf = property(lambda self: self._psf)
     boundary = property(lambda self: self._boundary)
+    center = property(lambda self: self._center)
     otf = property(lambda self: self._otf)
     ndim = property(lambda self: len(self._axes))
     stride = property(lambda self: tuple(axis.stride for axis in self._axes))
@@ -223,6 +228,7 @@ class Convolution:
         `out` takes the result in place of a new array (NumPy arrays only).
         """
         x = self._checked(x, self.domain_shape, "x")
+        out = out if is_numpy(x) else None
         transfer = self._transfer(x)
         dense = tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
         strided = dense != self.shape
@@ -242,6 +248,7 @@ class Convolution:
         `out` takes the result in place of a new array (NumPy arrays only).
         """
         y = self._checked(y, self.shape, "y")
+        out = out if is_numpy(y) else None
         transfer = self._transfer(y)
         dense = tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
         if dense != self.shape:

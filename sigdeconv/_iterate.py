@@ -1,0 +1,85 @@
+"""The one loop: it counts, watches the change, and asks the caller whether to go on.
+
+An algorithm is a generator that yields its estimate once an iteration (and may reuse that buffer); everything else about
+iterating is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from ._array import Array, namespace, number
+from ._parallel import total
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What a callback is shown after each iteration.
+
+    Attributes
+    ----------
+    index : int
+        Number of iterations done, from 1.
+    estimate : array
+        The restored image so far, of the shape of the result. It is valid during the call only: copy what you keep.
+    change : float
+        Norm of the last step relative to the norm of the estimate; of a batch, the largest. NaN after the first.
+    """
+
+    index: int
+    estimate: Array
+    change: float
+
+
+Callback = Callable[[Iteration], bool | None]
+
+
+def iterate(
+    steps: Iterator[Array],
+    *,
+    num_iter: int,
+    tol: float,
+    callback: Callback | None,
+    ndim: int,
+    view: Callable[[Array], Array],
+) -> Array:
+    """Run `steps` until `num_iter`, a relative change of at most `tol`, or a callback that returns True."""
+    num_iter = checked_num_iter(num_iter)
+    tol = number(tol, "tol", minimum=0.0)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is a {type(callback).__name__}; a function of one Iteration is wanted")
+    watched = tol > 0 or callback is not None
+    previous = None
+    for index, x in enumerate(islice(steps, num_iter), start=1):
+        if not watched:
+            continue
+        estimate = view(x)
+        change = _change(estimate, previous, ndim)
+        if callback is not None and callback(Iteration(index, estimate, change)):
+            break
+        if change <= tol:
+            break
+        previous = namespace(estimate).asarray(estimate, copy=True)
+    return view(x)
+
+
+def checked_num_iter(num_iter: int) -> int:
+    """`num_iter` as a positive int."""
+    if isinstance(num_iter, bool) or not hasattr(num_iter, "__index__"):
+        raise TypeError(f"num_iter is {num_iter!r}; a positive integer is wanted")
+    if num_iter < 1:
+        raise ValueError(f"num_iter is {num_iter}; at least 1 is wanted")
+    return int(num_iter)
+
+
+def _change(estimate: Array, previous: Array | None, ndim: int) -> float:
+    if previous is None:
+        return float("nan")
+    xp = namespace(estimate)
+    step = total(lambda a, b: (a - b) ** 2, estimate, previous, ndim=ndim)
+    size = total(lambda a: a * a, estimate, ndim=ndim)
+    # An estimate that is zero and stays zero has stopped changing.
+    ratio = xp.where(size > 0, step / xp.where(size > 0, size, xp.ones_like(size)), step)
+    return float(xp.max(ratio)) ** 0.5

@@ -1,0 +1,1 @@
+"""Undoing a known blur: one module for each model of the world."""
