@@ -18,6 +18,8 @@ import scipy.fft
 from . import _parallel
 from ._array import Array, is_numpy, namespace
 
+Then = tuple[Any, ...]  #: a function of blocks, and the arrays that it takes besides the result
+
 BLOCK = 1 << 18  # spectral samples in a block (2 MiB of complex64): measured best, 2-D and 3-D, around the cache size
 COLUMNS = 64  # columns transformed together at least: whole cache lines of a row are used
 
@@ -52,7 +54,14 @@ def inverse(spectrum: Array, grid: Sequence[int]) -> Array:
 
 
 def filter(  # noqa: A001  (the field's word)
-    x: Array, transfer: Array, grid: Sequence[int], shape: Sequence[int], *, conjugate: bool = False, out: Any = None
+    x: Array,
+    transfer: Array,
+    grid: Sequence[int],
+    shape: Sequence[int],
+    *,
+    conjugate: bool = False,
+    then: Then | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Samples ``[:shape]`` of the circular convolution on `grid` of the zero-padded `x` with a transfer function.
 
@@ -66,6 +75,9 @@ def filter(  # noqa: A001  (the field's word)
         Periods of the circular convolution, and the leading part of it that is wanted.
     conjugate
         Correlate instead: multiply by the conjugate of `transfer`.
+    then
+        ``(function, *arrays)``: the result becomes ``function(result, *arrays)``, element by element as in
+        `_parallel.each`, while it is still in the cache.
     out
         Array to write the result into (NumPy only; elsewhere a new array is made).
     """
@@ -74,17 +86,18 @@ def filter(  # noqa: A001  (the field's word)
         xp = namespace(x)
         factor = xp.conj(transfer) if conjugate else transfer
         y = inverse(transform(x, grid) * factor, grid)
-        return y[(..., *(slice(n) for n in shape))]
+        y = y[(..., *(slice(n) for n in shape))]
+        return y if then is None else then[0](y, *then[1:])
     batch = x.shape[: x.ndim - ndim]
     if out is None:
         out = np.empty((*batch, *shape), x.dtype)
     items = list(np.ndindex(*batch))
     if ndim == 1 or (len(items) > 1 and math.prod(grid) <= BLOCK):
         _filter_items(x, transfer, grid, out, conjugate)
-    else:
-        work = np.empty((max(x.shape[-ndim], shape[0]), *transfer.shape[1:]), transfer.dtype)
-        for item in items:
-            _filter_in_strips(x[item], transfer, grid, out[item], conjugate, work)
+        return out if then is None else _parallel.each(then[0], out, *then[1:], out=out)
+    work = np.empty((max(x.shape[-ndim], shape[0]), *transfer.shape[1:]), transfer.dtype)
+    for item in items:
+        _filter_in_strips(x, item, transfer, grid, out, conjugate, work, then)
     return out
 
 
@@ -111,8 +124,18 @@ def _filter_items(x: Array, transfer: Array, grid: Sequence[int], out: Array, co
     _parallel.run(block, len(x), BLOCK // math.prod(grid))
 
 
-def _filter_in_strips(x: Array, transfer: Array, grid: Sequence[int], out: Array, conjugate: bool, work: Array) -> None:
+def _filter_in_strips(
+    batch: Array,
+    item: tuple[int, ...],
+    transfer: Array,
+    grid: Sequence[int],
+    results: Array,
+    conjugate: bool,
+    work: Array,
+    then: Then | None,
+) -> None:
     """Filter one large array: planes over the inner axes, strips of columns over the first axis, planes back."""
+    x, out = batch[item], results[item]
     rows, kept = x.shape[0], out.shape[0]
     middle = range(1, len(grid) - 1)
     # A plane's lines beyond the data are zero and need no transform along the last axis: pad each axis when it comes.
@@ -134,7 +157,11 @@ def _filter_in_strips(x: Array, transfer: Array, grid: Sequence[int], out: Array
         for axis in middle:
             plane = scipy.fft.ifft(plane, axis=axis)
             plane = plane[(slice(None),) * axis + (slice(out.shape[axis]),)]
-        out[start:end] = scipy.fft.irfft(plane, n=grid[-1], axis=-1)[..., : out.shape[-1]]
+        plane = scipy.fft.irfft(plane, n=grid[-1], axis=-1)[..., : out.shape[-1]]
+        if then is not None:
+            index = (*item, slice(start, end))
+            plane = then[0](plane, *(a[_parallel.within(index, a.shape)] for a in then[1:]))
+        out[start:end] = plane
 
     flat = work.reshape(len(work), -1)
     flat_transfer = transfer.reshape(grid[0], -1)

@@ -64,7 +64,7 @@ def each(function: Callable[..., Array], *arrays: Array, out: Array | None = Non
 
     def block(start: int, end: int) -> None:
         for index in indices[start:end]:
-            out[index] = function(*(a[_within(index, a.shape)] for a in arrays))
+            out[index] = function(*(a[within(index, a.shape)] for a in arrays))
 
     indices = list(_blocks(first.shape))
     run(block, len(indices), max(1, len(indices) // (4 * workers())))
@@ -89,7 +89,7 @@ def total(function: Callable[..., Array], *arrays: Array, ndim: int) -> Array:
 
     def block(start: int, end: int) -> None:
         for i in range(start, end):
-            values = function(*(a[_within(blocks[i], a.shape)] for a in arrays))
+            values = function(*(a[within(blocks[i], a.shape)] for a in arrays))
             several = isinstance(values, tuple)
             # NumPy sums a block pairwise, which keeps float32's digits; the blocks are then added in float64.
             parts[i] = [float(np.sum(v)) for v in (values if several else (values,))] + [several]
@@ -117,7 +117,7 @@ def _blocks(shape: Sequence[int], whole: int = 0) -> Iterator[tuple[int | slice,
             yield (*leading, slice(start, start + step)) if len(shape) else ()
 
 
-def _within(index: tuple[int | slice, ...], shape: Sequence[int]) -> tuple[int | slice, ...]:
+def within(index: tuple[int | slice, ...], shape: Sequence[int]) -> tuple[int | slice, ...]:
     """`index` for an array that has size one where others have more."""
     return tuple(
         (0 if isinstance(i, int) else slice(None)) if size == 1 else i for i, size in zip(index, shape, strict=False)

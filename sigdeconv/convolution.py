@@ -16,6 +16,7 @@ import numpy as np
 from . import _fft
 from ._array import Array, choice, floating, is_numpy, kind, like, namespace, per_axis
 from ._edges import Axis, extend, fold
+from ._parallel import each
 
 BOUNDARIES = ("free", "periodic", "zero", "reflect")
 DENSE_LIMIT = 1 << 26  # matrix elements; half a GiB of float64 is more than one means to look at
@@ -222,49 +223,62 @@ class Convolution:
     grid = property(lambda self: tuple(axis.grid for axis in self._axes))
     frame = property(lambda self: tuple(axis.frame_in_domain for axis in self._axes))
 
-    def forward(self, x: Array, *, out: Array | None = None) -> Array:
+    def forward(self, x: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
         """``A x``: blur the scene `x`, shape ``(..., *domain_shape)``; gives the frame, ``(..., *shape)``.
 
-        `out` takes the result in place of a new array (NumPy arrays only).
+        `out` takes the result in place of a new array (NumPy arrays only). With ``then=(function, *arrays)`` the result
+        is ``function(A x, *arrays)``, an element-by-element expression that is computed while ``A x`` is in the cache;
+        the arrays have the result's number of axes, and its size or size one on each.
         """
         x = self._checked(x, self.domain_shape, "x")
-        out = out if is_numpy(x) else None
-        transfer = self._transfer(x)
-        dense = tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
-        strided = dense != self.shape
-        y = _fft.filter(extend(x, self._axes), transfer, self.grid, dense, out=None if strided else out)
-        if strided:
-            y = y[(..., *(slice(None, None, axis.stride) for axis in self._axes))]
-            if out is not None:
-                out[...] = y
-                return out
-        return y
+        return self._filter(extend(x, self._axes), self._strided, self.stride, out, then)
 
     __call__ = forward
 
-    def adjoint(self, y: Array, *, out: Array | None = None) -> Array:
+    def adjoint(self, y: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
         """``Aᴴ y``: the transpose, which takes ``(..., *shape)`` to ``(..., *domain_shape)``. It inverts nothing.
 
-        `out` takes the result in place of a new array (NumPy arrays only).
+        `out` and `then` as in `forward`.
         """
         y = self._checked(y, self.shape, "y")
-        out = out if is_numpy(y) else None
-        transfer = self._transfer(y)
-        dense = tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
-        if dense != self.shape:
+        if self._strided != self.shape:
             xp = namespace(y)
-            zeros = xp.zeros((*y.shape[: y.ndim - self.ndim], *dense), dtype=y.dtype, device=y.device)
-            zeros[(..., *(slice(None, None, axis.stride) for axis in self._axes))] = y
+            zeros = xp.zeros((*y.shape[: y.ndim - self.ndim], *self._strided), dtype=y.dtype, device=y.device)
+            zeros[(..., *(slice(None, None, s) for s in self.stride))] = y
             y = zeros
-        extended = tuple(axis.extended for axis in self._axes)
-        folds = extended != self.domain_shape
-        x = _fft.filter(y, transfer, self.grid, extended, conjugate=True, out=None if folds else out)
+        return self._filter(y, tuple(axis.extended for axis in self._axes), None, out, then)
+
+    @property
+    def _strided(self) -> tuple[int, ...]:
+        """Samples of the scene's grid from the first observed one to the last."""
+        return tuple((axis.frame - 1) * axis.stride + 1 for axis in self._axes)
+
+    def _filter(
+        self,
+        x: Array,
+        shape: tuple[int, ...],
+        stride: tuple[int, ...] | None,
+        out: Array | None,
+        then: tuple[Any, ...] | None,
+    ) -> Array:
+        """Convolve (with a stride: forward) or correlate (without: adjoint) on the grid, then thin out or fold."""
+        transfer, backwards = self._transfer(x), stride is None
+        thins = stride is not None and shape != self.shape
+        folds = backwards and shape != self.domain_shape
+        if not (thins or folds):
+            out = out if is_numpy(x) else None
+            return _fft.filter(x, transfer, self.grid, shape, conjugate=backwards, then=then, out=out)
+        result = _fft.filter(x, transfer, self.grid, shape, conjugate=backwards)
         if folds:
-            x = fold(x, self._axes)
-            if out is not None:
-                out[...] = x
-                return out
-        return x
+            result = fold(result, self._axes)
+        elif stride is not None:
+            result = result[(..., *(slice(None, None, s) for s in stride))]
+        if then is not None:
+            return each(then[0], result, *then[1:], out=out if is_numpy(x) else None)
+        if out is None or not is_numpy(x):
+            return result
+        out[...] = result
+        return out
 
     def to_dense(self) -> Array:
         """The matrix itself, shape ``(prod(shape), prod(domain_shape))``: for teaching, tests and small problems.
