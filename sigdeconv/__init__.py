@@ -1,7 +1,21 @@
 """True deconvolution for signals, images and volumes, beside learned transposed convolution."""
 
+from . import psf
+from ._iterate import Iteration
 from .convolution import Convolution, psf_to_otf
+from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
+from .deconvolution.poisson import richardson_lucy
 
 __version__ = "0.1.0"
 
-__all__ = ["Convolution", "psf_to_otf"]
+__all__ = [
+    "Convolution",
+    "Iteration",
+    "UnsupervisedWiener",
+    "inverse_filter",
+    "psf",
+    "psf_to_otf",
+    "richardson_lucy",
+    "unsupervised_wiener",
+    "wiener",
+]

@@ -6,6 +6,7 @@ iterating is here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -82,4 +83,4 @@ def _change(estimate: Array, previous: Array | None, ndim: int) -> float:
     size = total(lambda a: a * a, estimate, ndim=ndim)
     # An estimate that is zero and stays zero has stopped changing.
     ratio = xp.where(size > 0, step / xp.where(size > 0, size, xp.ones_like(size)), step)
-    return float(xp.max(ratio)) ** 0.5
+    return math.sqrt(float(xp.max(ratio)))

@@ -117,7 +117,7 @@ def _blocks(shape: Sequence[int], whole: int = 0) -> Iterator[tuple[int | slice,
             yield (*leading, slice(start, start + step)) if len(shape) else ()
 
 
-def within(index: tuple[int | slice, ...], shape: Sequence[int]) -> tuple[int | slice, ...]:
+def within(index: tuple[Any, ...], shape: Sequence[int]) -> tuple[Any, ...]:
     """`index` for an array that has size one where others have more."""
     return tuple(
         (0 if isinstance(i, int) else slice(None)) if size == 1 else i for i, size in zip(index, shape, strict=False)

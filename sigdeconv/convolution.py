@@ -262,7 +262,7 @@ class Convolution:
         then: tuple[Any, ...] | None,
     ) -> Array:
         """Convolve (with a stride: forward) or correlate (without: adjoint) on the grid, then thin out or fold."""
-        transfer, backwards = self._transfer(x), stride is None
+        transfer, backwards = self.transfer_like(x), stride is None
         thins = stride is not None and shape != self.shape
         folds = backwards and shape != self.domain_shape
         if not (thins or folds):
@@ -330,7 +330,7 @@ class Convolution:
             raise ValueError(f"{name} has shape {tuple(x.shape)}; (..., {', '.join(map(str, shape))}) is wanted")
         return x
 
-    def _transfer(self, x: Array) -> Array:
+    def transfer_like(self, x: Array) -> Array:
         """The transfer function in the precision, kind and place of `x`."""
         xp = namespace(x)
         wanted = xp.complex64 if x.dtype == xp.float32 else xp.complex128

@@ -54,7 +54,7 @@ class PoissonLikelihood:
     @property
     def weighted(self) -> bool:
         """Whether some pixels count more than others."""
-        return math.prod(self.w.shape) > 1
+        return bool(math.prod(self.w.shape) > 1)
 
     @property
     def gain(self) -> float:
@@ -113,7 +113,6 @@ class PoissonLikelihood:
             factors.append(xp.reshape(s, shape) / (self.gain if i else 1.0))
         return tuple(factors)
 
-
     def prior(self, x: Array) -> Array | None:
         """The prior's part of the gradient."""
         if self.tv_weight == 0:
@@ -170,7 +169,10 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
             yield x
             continue
         step = each(em, y, g, *s, out=g)
-        previous, x = x, each(lambda y, step, dark: xp.maximum(y + step, dark), y, step, dark, out=None if y is x else y)
+        previous, x = (
+            x,
+            each(lambda y, step, dark: xp.maximum(y + step, dark), y, step, dark, out=None if y is x else y),
+        )
         if rule == "heavy-ball":
             alpha = alpha * 0 + k / (k + 3)
         elif last is not None:
@@ -242,9 +244,7 @@ def _line_search(
 
     low, high = xp.zeros_like(t), longest
     for _ in range(SEARCH):
-        light, first, second = total(
-            derivatives, problem.wd, problem.w, m, q, problem.b, t, problem.floor, ndim=ndim
-        )
+        light, first, second = total(derivatives, problem.wd, problem.w, m, q, problem.b, t, problem.floor, ndim=ndim)
         first, second = light - first + slope + t * bend, second + bend
         low, high = xp.where(first < 0, t, low), xp.where(first < 0, high, t)
         newton = t - _quotient(first, second)
