@@ -32,7 +32,8 @@ def kind(x: Array) -> str:
 
 
 def floating(x: Array, name: str, *, finite: bool = True) -> Array:
-    """`x` as a real floating array of its own kind: float32 and float64 are kept, 8- and 16-bit integers become float32.
+    """`x` as a real floating array of its own kind: float32 and float64 are kept, 8- and 16-bit integers become
+    float32.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The one loop: it counts, watches the change, and asks the caller whether to go on.
 
-An algorithm is a generator that yields its estimate once an iteration (and may reuse that buffer); everything else about
-iterating is here.
+An algorithm is a generator that yields its estimate once an iteration (and may reuse that buffer); everything else
+about iterating is here.
 """
 
 from __future__ import annotations

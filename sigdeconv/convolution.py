@@ -101,8 +101,9 @@ class Convolution:
 
     Notes
     -----
-    With ``y = A x``, sample ``i`` of ``y`` is ``sum_j psf[j] x[s i + c - j]`` with the stride ``s``, the origin ``c`` and
-    ``x`` counted from the frame's first sample, on each axis. The operator is immutable and may be shared by threads.
+    With ``y = A x``, sample ``i`` of ``y`` is ``sum_j psf[j] x[s i + c - j]`` with the stride ``s``, the origin ``c``
+    and ``x`` counted from the frame's first sample, on each axis. The operator is immutable and may be shared by
+    threads.
 
     With "zero" and "free", ``forward`` is ``torch.nn.functional.conv{1,2,3}d`` and ``adjoint`` is
     ``conv_transpose{1,2,3}d`` with the PSF flipped on every axis (networks correlate).
@@ -351,7 +352,7 @@ def operator(psf: Array | Convolution, image: Array, boundary: str) -> Convoluti
     if isinstance(psf, Convolution):
         if psf.ndim > image.ndim or tuple(image.shape[image.ndim - psf.ndim :]) != psf.shape:
             raise ValueError(
-                f"image has shape {tuple(image.shape)} but the Convolution observes {psf.shape}; build it for this shape"
+                f"image has shape {tuple(image.shape)} but the Convolution observes {psf.shape}; build one for this"
             )
         return psf
     psf = psf_for(psf, image)

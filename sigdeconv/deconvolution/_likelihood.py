@@ -122,7 +122,7 @@ class PoissonLikelihood:
 
 
 def _em(problem: PoissonLikelihood, *, exact: bool) -> tuple[Any, tuple[Array, ...]]:
-    """Richardson and Lucy's step ``-x g / s`` as a function of blocks, and the arrays besides ``x, g`` that it takes."""
+    """Richardson and Lucy's step ``-x g / s`` as a function of ``x, g`` and further arrays, and these arrays."""
     factors, xp = problem.sensitivity(exact=exact), namespace(problem.wd)
     lowest = xp.ones_like(problem.mean) * SEEN
     for factor in factors:
@@ -185,8 +185,8 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
 def conjugate(problem: PoissonLikelihood, x: Array) -> Iterator[Array]:
     """Conjugate directions, preconditioned by Richardson and Lucy's step (Kaufman 1993).
 
-    A direction is bent where it would take away more than `BEND` of a voxel within a step of the expected length, before
-    it is blurred: so the model along it is known exactly, and the line search needs no transform.
+    A direction is bent where it would take away more than `BEND` of a voxel within a step of the expected length,
+    before it is blurred: so the model along it is known exactly, and the line search needs no transform.
     """
     xp, blur = namespace(x), problem.blur
     em, s = _em(problem, exact=False)

@@ -1,4 +1,4 @@
-"""One division for each frequency: the inverse filter, Wiener's filter, and Wiener's filter that finds its parameters."""
+"""One division for each frequency: the inverse filter, and Wiener's with parameters given or found."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ def inverse_filter(
 
     Notes
     -----
-    ``X = Y / H`` is exact without noise. With noise ``N`` it gives ``X + N / H``: where the blur has removed a frequency
-    (``|H|`` of 1e-3, say) the noise is multiplied by a thousand, while nothing of the signal was left there to restore.
-    The cut-off only decides how large the explosion may be. `wiener` weighs each frequency by what it is worth.
+    ``X = Y / H`` is exact without noise. With noise ``N`` it gives ``X + N / H``: where the blur has removed a
+    frequency (``|H|`` of 1e-3, say) the noise is multiplied by a thousand, while nothing of the signal was left there
+    to restore. The cut-off only decides how large the explosion may be. `wiener` weighs each frequency by what it is
+    worth.
 
     Examples
     --------
@@ -124,7 +125,8 @@ def wiener(
     Returns
     -------
     array
-        Of the shape, kind and floating dtype of `image`, in its units. Nothing is clipped. Differentiable through torch.
+        Of the shape, kind and floating dtype of `image`, in its units. Nothing is clipped. Differentiable through
+        torch.
 
     Raises
     ------
@@ -134,8 +136,9 @@ def wiener(
     Notes
     -----
     The estimate minimises ``|A x - y|^2 + balance |L x|^2``, where only the frame's samples count. With a periodic
-    boundary that is ``X = conj(H) Y / (|H|^2 + balance |L|^2)``. With a free boundary the same division is made on a larger
-    grid, with data past the frame that the solution itself predicts; conjugate gradients find these in a few steps.
+    boundary that is ``X = conj(H) Y / (|H|^2 + balance |L|^2)``. With a free boundary the same division is made on a
+    larger grid, with data past the frame that the solution itself predicts; conjugate gradients find these in a few
+    steps.
 
     The filter is linear: it cannot bring back frequencies that the blur has removed, and it leaves ripples of its own
     along sharp edges.
@@ -221,7 +224,7 @@ def _penalty(problem: Periodic, regularizer: str | Array | Convolution) -> Array
     if isinstance(regularizer, Convolution):
         if regularizer.grid != grid or regularizer.psf is not None:
             raise ValueError(
-                f"regularizer is a {regularizer!r} but a transfer function on the grid {grid} is wanted; pass an array, "
+                f"regularizer is a {regularizer!r} but one of an OTF on the grid {grid} is wanted; pass an array, "
                 f"or Convolution.from_otf(otf, {grid}) with boundary='periodic'"
             )
         return xp.abs(regularizer.transfer_like(problem.image)) ** 2
@@ -327,10 +330,10 @@ def unsupervised_wiener(
 
     Notes
     -----
-    A Gibbs sampler draws in turn the scene (Gaussian, independent for each frequency), the precision of the noise and that
-    of the prior (both gamma, under Jeffreys' priors). With a free boundary the data past the frame are unknowns as well and
-    are drawn with the rest. What is averaged is the mean of the scene given the precisions. It trusts the model: noise that
-    is white, and a scene whose roughness is alike everywhere.
+    A Gibbs sampler draws in turn the scene (Gaussian, independent for each frequency), the precision of the noise and
+    that of the prior (both gamma, under Jeffreys' priors). With a free boundary the data past the frame are unknowns as
+    well and are drawn with the rest. What is averaged is the mean of the scene given the precisions. It trusts the
+    model: noise that is white, and a scene whose roughness is alike everywhere.
 
     References
     ----------

@@ -1,8 +1,8 @@
 """Photon counts: Richardson-Lucy, its accelerations, and Richardson-Lucy with total variation.
 
-All variants look for the scene ``x >= 0`` that makes the counts ``d`` most likely under ``d ~ Poisson(A x + b)``, that is,
-that minimises ``sum(w (A x + b - d log(A x + b))) + tv_weight TV(x)``. With the gradient ``g = A^H w (1 - d / (A x + b))``
-and the sensitivity ``s = A^H w``, Richardson and Lucy's step ``x A^H(w d / (A x + b)) / s`` is ``x - x g / s``.
+All variants look for the scene ``x >= 0`` that makes the counts ``d`` most likely under ``d ~ Poisson(A x + b)``, that
+is, that minimises ``sum(w (A x + b - d log(A x + b))) + tv_weight TV(x)``. With the gradient ``g = A^H w (1 - d / (A x
++ b))`` and the sensitivity ``s = A^H w``, Richardson and Lucy's step ``x A^H(w d / (A x + b)) / s`` is ``x - x g / s``.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def richardson_lucy(
     accelerate : bool or {"conjugate", "biggs-andrews", "heavy-ball"}
         True means "conjugate"; False gives the iteration of the papers.
     background : float or array
-        Counts that do not come through the blur (offset, dark current, diffuse light), in the units of `image`. They are
-        part of the model and not of the result.
+        Counts that do not come through the blur (offset, dark current, diffuse light), in the units of `image`. They
+        are part of the model and not of the result.
     weights : array, optional
         Trust in each pixel, broadcast against `image`: 0 for dead, hot or saturated pixels (which may then hold
         anything, NaN too), 1 for good ones.
@@ -66,8 +66,8 @@ def richardson_lucy(
     Returns
     -------
     array
-        The restored scene on the frame: the shape, kind and floating dtype of `image`, in its units per unit of the PSF's
-        sum. Nothing is clipped or rescaled. With an operator of stride ``s`` it is ``s`` times finer.
+        The restored scene on the frame: the shape, kind and floating dtype of `image`, in its units per unit of the
+        PSF's sum. Nothing is clipped or rescaled. With an operator of stride ``s`` it is ``s`` times finer.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def richardson_lucy(
     It reaches the likelihood of 100 plain iterations in 11 to 18. "biggs-andrews" and "heavy-ball" extrapolate the
     last step. Every iteration costs one `forward` and one `adjoint`.
 
-    Without a prior the limit of many iterations is not the truth but noise: sharp points on dark ground. Stop before, or
-    use `tv_weight`. With a PSF that is too wide, edges overshoot, and no number of iterations cures it.
+    Without a prior the limit of many iterations is not the truth but noise: sharp points on dark ground. Stop before,
+    or use `tv_weight`. With a PSF that is too wide, edges overshoot, and no number of iterations cures it.
 
     References
     ----------
@@ -127,8 +127,8 @@ def richardson_lucy(
     if lowest < 0:
         count = int(xp.sum(xp.astype(image < 0, xp.int64)))
         raise ValueError(
-            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but counts of photons "
-            "are wanted; add the offset that was subtracted and pass it as background, or clip: image.clip(0)"
+            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but photon counts are "
+            "wanted; add the offset that was subtracted and pass it as background, or clip: image.clip(0)"
         )
     problem = PoissonLikelihood.of(blur, image, background, weights, number(tv_weight, "tv_weight", minimum=0.0))
     x = problem.flat() if initial is None else _initial(initial, image, blur, channel_axis)

@@ -27,9 +27,9 @@ def generalized_cross_validation(power: Array, otf_power: Array, penalty: Array,
 
     Notes
     -----
-    The score ``sum(r^2) / (sum(r / y))^2`` with the residual ``r = y balance / (ratio + balance)`` depends on a frequency
-    through its ratio ``|H|^2 / |L|^2`` alone. So the frequencies are sorted into bins of the ratio once, and then it costs
-    next to nothing to look at every balance.
+    The score ``sum(r^2) / (sum(r / y))^2`` with the residual ``r = y balance / (ratio + balance)`` depends on a
+    frequency through its ratio ``|H|^2 / |L|^2`` alone. So the frequencies are sorted into bins of the ratio once, and
+    then it costs next to nothing to look at every balance.
 
     References
     ----------
