@@ -127,8 +127,8 @@ def richardson_lucy(
     if lowest < 0:
         count = int(xp.sum(xp.astype(image < 0, xp.int64)))
         raise ValueError(
-            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but photon counts are "
-            "wanted; add the offset that was subtracted and pass it as background, or clip: image.clip(0)"
+            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but photon counts "
+            "are wanted; add the offset that was subtracted and pass it as background, or clip: image.clip(0)"
         )
     problem = PoissonLikelihood.of(blur, image, background, weights, number(tv_weight, "tv_weight", minimum=0.0))
     x = problem.flat() if initial is None else _initial(initial, image, blur, channel_axis)
