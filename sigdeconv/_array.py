@@ -97,7 +97,7 @@ def require_finite(x: Array, name: str) -> None:
     xp = namespace(x)
     # A sum meets every NaN and infinity without a temporary; only a suspicious one pays for the full check.
     with np.errstate(all="ignore"):
-        total = float(xp.sum(x))
+        total = scalar(xp.sum(x))
     if math.isfinite(total):
         return
     bad = ~xp.isfinite(x)
@@ -108,6 +108,16 @@ def require_finite(x: Array, name: str) -> None:
             f"{name} has {count} NaN or infinite sample{'s' if count > 1 else ''}, the first at {first}; "
             f"replace them, or mark bad pixels with weights=0 where the method takes weights"
         )
+
+
+def to_numpy(x: Array) -> Any:
+    """`x` as a NumPy array on the host."""
+    return x if is_numpy(x) else np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
+def scalar(x: Array) -> float:
+    """The value of an array of one sample, as a number that no gradient is asked of."""
+    return float(x.detach() if hasattr(x, "detach") else x)
 
 
 def like(x: Array, reference: Array, name: str) -> Array:

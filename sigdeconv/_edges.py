@@ -39,7 +39,7 @@ class Axis:
 
     def trimmed(self, psf: Array, axis: int) -> Array:
         """The PSF without the samples on this axis that reach past everything."""
-        return psf[(slice(None),) * axis + (self.keep,)]
+        return psf[(*(slice(None),) * axis, self.keep, ...)]
 
     @classmethod
     def circular(cls, n: int) -> Axis:
@@ -47,8 +47,8 @@ class Axis:
         return cls(n, 1, n, 0, 0, 0, False, n, 0, slice(None))
 
     @classmethod
-    def make(cls, n: int, k: int, s: int, c: int, boundary: str, domain: int | None) -> Axis:
-        """The axis for `n` observed samples, PSF length `k` with origin `c`, stride `s`."""
+    def make(cls, n: int, k: int, s: int, c: int, boundary: str, domain: int | None, *, last: bool) -> Axis:
+        """The axis for `n` observed samples, PSF length `k` with origin `c`, stride `s`; `last` of the PSF's axes."""
         smallest = (n - 1) * s + (k if boundary == "free" else 1)
         usual = smallest if boundary == "free" else n * s
         if domain is None:
@@ -60,18 +60,18 @@ class Axis:
             )
         whole = slice(None)
         if boundary == "free":
-            return cls(n, s, domain, k - 1 - c, 0, 0, False, fast_length(domain), k - 1, whole)
+            return cls(n, s, domain, k - 1 - c, 0, 0, False, fast_length(domain, real=last), k - 1, whole)
         if boundary == "zero":
             # Taps that reach past the whole scene meet only darkness.
             start, stop = max(0, c - domain + 1), min(k, c + domain)
             c, k = c - start, stop - start
             # Both ends may wrap into the same dark zone, so the longer arm of the PSF is room enough.
-            grid = fast_length(domain + max(c, k - 1 - c))
+            grid = fast_length(domain + max(c, k - 1 - c), real=last)
             return cls(n, s, domain, 0, 0, 0, False, grid, c, slice(start, stop))
-        if boundary == "periodic" and (fast_length(domain) == domain or k > domain):
+        if boundary == "periodic" and (fast_length(domain, real=last) == domain or k > domain):
             return cls(n, s, domain, 0, 0, 0, False, domain, c, whole)
         before, after = k - 1 - c, c
-        grid = fast_length(domain + k - 1)
+        grid = fast_length(domain + k - 1, real=last)
         return cls(n, s, domain, 0, before, after, boundary == "reflect", grid, k - 1, whole)
 
 

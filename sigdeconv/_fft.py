@@ -24,9 +24,19 @@ BLOCK = 1 << 18  # spectral samples in a block (2 MiB of complex64): measured be
 COLUMNS = 64  # columns transformed together at least: whole cache lines of a row are used
 
 
-def fast_length(n: int) -> int:
-    """The smallest length of at least `n` with a fast real transform."""
-    return int(scipy.fft.next_fast_len(n, real=True))
+def fast_length(n: int, *, real: bool = True) -> int:
+    """The smallest length of at least `n` with a fast transform: real on a grid's last axis, complex on the others."""
+    return int(scipy.fft.next_fast_len(n, real=real))
+
+
+def plugged_in() -> bool:
+    """Whether another backend of `scipy.fft` than SciPy's own is in use."""
+    try:
+        with scipy.fft.skip_backend("scipy"):
+            scipy.fft.rfft(np.zeros(2))
+    except NotImplementedError:
+        return False
+    return True
 
 
 def transform(x: Array, grid: Sequence[int]) -> Array:
@@ -91,14 +101,30 @@ def filter(  # noqa: A001  (the field's word)
     batch = x.shape[: x.ndim - ndim]
     if out is None:
         out = np.empty((*batch, *shape), x.dtype)
+    if plugged_in():
+        # A backend is bound to this thread and plans whole transforms best.
+        spectrum = transform(x, grid)
+        _parallel.each(
+            lambda s, t: s * (np.conj(t) if conjugate else t), spectrum, _aligned(transfer, x.ndim), out=spectrum
+        )
+        out[...] = inverse(spectrum, grid)[(..., *(slice(n) for n in shape))]
+        return out if then is None else _parallel.each(then[0], out, *then[1:], out=out)
     items = list(np.ndindex(*batch))
     if ndim == 1 or (len(items) > 1 and math.prod(grid) <= BLOCK):
-        _filter_items(x, transfer, grid, out, conjugate)
+        whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        _filter_items(x, transfer, grid, whole, conjugate)
+        if whole is not out:
+            out[...] = whole
         return out if then is None else _parallel.each(then[0], out, *then[1:], out=out)
     work = np.empty((max(x.shape[-ndim], shape[0]), *transfer.shape[1:]), transfer.dtype)
     for item in items:
         _filter_in_strips(x, item, transfer, grid, out, conjugate, work, then)
     return out
+
+
+def _aligned(transfer: Array, ndim: int) -> Array:
+    """The transfer function with the batch axes of the data, of size one."""
+    return transfer.reshape((1,) * (ndim - transfer.ndim) + transfer.shape)
 
 
 def _times(spectrum: Array, transfer: Array, conjugate: bool) -> None:
@@ -113,7 +139,7 @@ def _filter_items(x: Array, transfer: Array, grid: Sequence[int], out: Array, co
     """Filter many small arrays: whole items in blocks."""
     ndim, axes = len(grid), tuple(range(-len(grid), 0))
     x = x.reshape(-1, *x.shape[x.ndim - ndim :])
-    flat = out.reshape(-1, *out.shape[out.ndim - ndim :])  # a view: `out` is made here or is whole
+    flat = out.reshape(-1, *out.shape[out.ndim - ndim :])
     crop = (slice(None), *(slice(n) for n in flat.shape[1:]))
 
     def block(start: int, end: int) -> None:

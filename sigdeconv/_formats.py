@@ -20,9 +20,8 @@ DTYPES = ("uint8", "uint16", "float32", "float64")  #: what can be written
 CLASSIC_TIFF = 2**32 - 2**25  # bytes: its offsets have 32 bits; the rest is room for tags
 MICRONS = {"nm": 1e-3, "um": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 LOST_PAGES = ("invalid page offset", "corrupted", "failed to reshape")  # how tifffile logs that it goes on with less
-# Keywords of a FITS file, not of the observation in it.
-STRUCTURE = {"SIMPLE", "XTENSION", "BITPIX", "EXTEND", "PCOUNT", "GCOUNT", "GROUPS", "NEXTEND", "EXTNAME", "EXTVER"}
-STRUCTURE |= {"BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM"}
+# Keywords of a FITS file that are untrue of another one with the same header; astropy sees to the rest.
+STALE = ("EXTNAME", "EXTVER", "INHERIT", "NEXTEND", "BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM")
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,9 @@ def _write_tiff(file: BinaryIO, picture: Picture) -> None:
     free = [letter for letter in "TCZ" if letter not in axes]
     for i in reversed([i for i, letter in enumerate(axes) if letter == "Q"]):
         axes = axes[:i] + free.pop() + axes[i + 1 :] if free else axes
-    options: dict[str, Any] = {"photometric": "rgb" if "S" in axes and data.shape[-1] in (3, 4) else "minisblack"}
+    options: dict[str, Any] = {}
+    if data.ndim > 1:
+        options["photometric"] = "rgb" if "S" in axes and data.shape[-1] in (3, 4) else "minisblack"
     metadata: dict[str, Any] = {"axes": axes}
     big = data.nbytes > CLASSIC_TIFF
     in_order = axes == "".join(letter for letter in "TZCYXS" if letter in axes)
@@ -223,10 +224,9 @@ def astropy_fits(path: Path) -> Any:
 
 def _read_fits(path: Path) -> Picture:
     fits = astropy_fits(path)
-    with warnings.catch_warnings():
+    with path.open("rb") as file, warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*truncated.*")
-        units = fits.open(path, memmap=False)
-    with units:
+        units = fits.open(file, memmap=False)
         for index, unit in enumerate(units):
             if unit.is_image and unit.data is not None:
                 header = unit.header.copy()
@@ -244,8 +244,8 @@ def _write_fits(file: BinaryIO, picture: Picture) -> None:
     from astropy.io import fits
 
     header: Any = None if picture.header is None else picture.header.copy()
-    for keyword in [k for k in header or () if k in STRUCTURE or k.startswith("NAXIS")]:
-        del header[keyword]
+    for keyword in STALE if header is not None else ():
+        header.remove(keyword, ignore_missing=True)
     fits.PrimaryHDU(picture.data, header=header).writeto(file)
 
 

@@ -7,6 +7,7 @@ take the *values* back (that is what `sigdeconv.deconvolution` is for).
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import _fft
-from ._array import Array, choice, floating, is_numpy, kind, like, namespace, per_axis
+from ._array import Array, choice, floating, is_numpy, kind, like, namespace, per_axis, scalar, to_numpy
 from ._edges import Axis, extend, fold
 from ._parallel import each
 
@@ -142,8 +143,8 @@ class Convolution:
         domains = (None,) * ndim if domain_shape is None else per_axis(domain_shape, ndim, "domain_shape", minimum=1)
         self._center: tuple[int, ...] | None = _origin(psf, center)
         self._axes = tuple(
-            Axis.make(n, k, s, c, boundary, d)
-            for n, k, s, c, d in zip(frames, psf.shape, strides, self._center, domains, strict=True)
+            Axis.make(n, k, s, c, boundary, d, last=i == ndim - 1)
+            for i, (n, k, s, c, d) in enumerate(zip(frames, psf.shape, strides, self._center, domains, strict=True))
         )
         self._psf = psf
         self._boundary = boundary
@@ -264,6 +265,9 @@ class Convolution:
     ) -> Array:
         """Convolve (with a stride: forward) or correlate (without: adjoint) on the grid, then thin out or fold."""
         transfer, backwards = self.transfer_like(x), stride is None
+        wanted = (*x.shape[: x.ndim - self.ndim], *(self.domain_shape if backwards else self.shape))
+        if out is not None and tuple(out.shape) != wanted:
+            raise ValueError(f"out has shape {tuple(out.shape)}; {wanted} is wanted")
         thins = stride is not None and shape != self.shape
         folds = backwards and shape != self.domain_shape
         if not (thins or folds):
@@ -318,10 +322,12 @@ class Convolution:
         from scipy.sparse.linalg import LinearOperator
 
         real = np.dtype("float32" if self._otf.dtype == namespace(self._otf).complex64 else "float64")
+        blur = copy.copy(self)
+        blur._otf = to_numpy(self._otf)
         return LinearOperator(
             (math.prod(self.shape), math.prod(self.domain_shape)),
-            matvec=lambda x: self.forward(x.astype(real, copy=False).reshape(self.domain_shape)).ravel(),
-            rmatvec=lambda y: self.adjoint(y.astype(real, copy=False).reshape(self.shape)).ravel(),
+            matvec=lambda x: blur.forward(x.astype(real, copy=False).reshape(self.domain_shape)).ravel(),
+            rmatvec=lambda y: blur.adjoint(y.astype(real, copy=False).reshape(self.shape)).ravel(),
             dtype=real,
         )
 
@@ -373,7 +379,7 @@ def psf_for(psf: Array, image: Array) -> Array:
             f"image has shape {tuple(image.shape)}, which looks like colours on the last axis; pass channel_axis=-1"
         )
     xp = namespace(psf)
-    total, size = float(xp.sum(psf)), float(xp.sum(xp.abs(psf)))
+    total, size = scalar(xp.sum(psf)), scalar(xp.sum(xp.abs(psf)))
     # Rounding leaves a sum of about eps times the sum of magnitudes where it should be zero.
     if abs(total) <= 1e-6 * size:
         raise ValueError(f"psf has the sum {total:g}; a blur must pass some light: pass a PSF with a positive sum")

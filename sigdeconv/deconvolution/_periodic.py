@@ -52,7 +52,8 @@ class Periodic:
             for axis in range(-ndim, 0):
                 image = namespace(image).concat([image, namespace(image).flip(image, axis=axis)], axis=axis)
         else:
-            grid = tuple(_fft.fast_length(n + k - 1) for n, k in zip(frame, psf.shape, strict=True))
+            reach = [n + k - 1 for n, k in zip(frame, psf.shape, strict=True)]
+            grid = tuple(_fft.fast_length(n, real=i == ndim - 1) for i, n in enumerate(reach))
             image = _continued(image, frame, grid, dark=boundary == "zero")
         return cls(image, psf_to_otf(psf, grid, center=center), frame, grid, boundary == "free")
 
@@ -89,11 +90,13 @@ class Periodic:
         p, power = r, total(lambda r: r * r, r, ndim=ndim)
         image, enough = self.image, tol**2 * total(lambda u: u * u, u, ndim=ndim)
         for _ in range(num_iter):
-            if bool(xp.all(power <= enough)):
+            going = power > enough  # each item of a batch stops where it would stop alone
+            if not bool(xp.any(going)):
                 break
             q = system(p)
             bend = total(lambda p, q: p * q, p, q, ndim=ndim)
-            step = xp.where(bend > 0, power / xp.where(bend > 0, bend, xp.ones_like(bend)), xp.zeros_like(bend))
+            going = going & (bend > 0)
+            step = xp.where(going, power / xp.where(going, bend, xp.ones_like(bend)), xp.zeros_like(bend))
             image = each(lambda image, p, step: image + step * p, image, p, step)
             r = each(lambda r, q, step: r - step * q, r, q, step)
             before, power = power, total(lambda r: r * r, r, ndim=ndim)

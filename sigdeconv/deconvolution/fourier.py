@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _fft
-from .._array import Array, channels_to_batch, choice, floating, is_numpy, like, namespace, number
+from .._array import Array, channels_to_batch, choice, floating, like, namespace, number, to_numpy
 from .._iterate import Callback, iterate
 from .._parallel import each
 from ..convolution import Convolution, psf_to_otf
@@ -348,7 +348,7 @@ def unsupervised_wiener(
     >>> psf = np.ones(5) / 5
     >>> y = sigdeconv.Convolution(psf, 256, boundary="periodic")(x) + 0.5 * rng.standard_normal(256)
     >>> result = sigdeconv.unsupervised_wiener(y, psf, rng=2)
-    >>> 0.4 < result.noise_precision ** -0.5 < 0.6      # the noise had a standard deviation of 0.5
+    >>> bool(0.4 < result.noise_precision**-0.5 < 0.6)      # the noise had a standard deviation of 0.5
     True
     """
     image, channels_back = channels_to_batch(floating(image, "image"), channel_axis)
@@ -402,7 +402,7 @@ def _gibbs(
 
     def gamma(count: int, energy: Array) -> Array:
         # Jeffreys' prior; the tiny energy keeps a perfectly flat or noiseless image finite
-        scale = np.maximum(np.asarray(_as_numpy(energy), dtype=np.float64), 1e-30) / 2
+        scale = np.maximum(np.asarray(to_numpy(energy), dtype=np.float64), 1e-30) / 2
         return rng.gamma(count / 2, 1 / scale)
 
     def shaped(value: Any) -> Array:
@@ -413,7 +413,7 @@ def _gibbs(
 
     Y = _fft.transform(y, grid)
     # Start from noise of a tenth of the image's spread, and a scene as rough as that.
-    spread = _as_numpy(xp.var(y, axis=tuple(range(-ndim, 0)))).astype(np.float64) + 1e-30
+    spread = to_numpy(xp.var(y, axis=tuple(range(-ndim, 0)))).astype(np.float64) + 1e-30
     gamma_n, gamma_x = 100 / spread, 1 / spread
     average, count = None, 0
     while True:
@@ -437,7 +437,3 @@ def _gibbs(
         count += 1
         average = mean if average is None else average + (mean - average) / count
         yield _fft.inverse(average, grid)
-
-
-def _as_numpy(x: Array) -> np.ndarray[Any, Any]:
-    return x if is_numpy(x) else np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)

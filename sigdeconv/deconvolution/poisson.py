@@ -107,8 +107,8 @@ def richardson_lucy(
     >>> psf = sigdeconv.psf.gaussian(15, sigma=2.0)
     >>> counts = np.random.default_rng(0).poisson(sigdeconv.Convolution(psf, 64, boundary="reflect")(scene))
     >>> restored = sigdeconv.richardson_lucy(counts, psf, num_iter=50)
-    >>> int(np.argmax(counts)), int(np.argmax(restored))
-    (31, 30)
+    >>> int(counts.max()), float(round(restored.max(), -1)), int(np.argmax(restored))   # sharper
+    (60, 160.0, 30)
     """
     image, channels_back = channels_to_batch(floating(image, "image", finite=weights is None), channel_axis)
     blur = operator(psf, image, boundary)
@@ -127,7 +127,7 @@ def richardson_lucy(
     if lowest < 0:
         count = int(xp.sum(xp.astype(image < 0, xp.int64)))
         raise ValueError(
-            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but photon counts "
+            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but counts "
             "are wanted; add the offset that was subtracted and pass it as background, or clip: image.clip(0)"
         )
     problem = PoissonLikelihood.of(blur, image, background, weights, number(tv_weight, "tv_weight", minimum=0.0))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from .._array import Array, is_numpy
+from .._array import Array, to_numpy
 
 BINS = 2048  # of the ratio on a logarithmic scale; each is narrower than half a decibel over the range of float64
 RANGE = (1e-16, 1e4)  # of the balance, relative to the largest ratio of the OTF's power to the regulariser's
@@ -35,7 +34,7 @@ def generalized_cross_validation(power: Array, otf_power: Array, penalty: Array,
     ----------
     G. H. Golub, M. Heath and G. Wahba, Technometrics 21, 215 (1979), doi:10.1080/00401706.1979.10489751.
     """
-    data, seen, rough = (_host(a).ravel() for a in (power, otf_power, penalty))
+    data, seen, rough = (np.asarray(to_numpy(a), dtype=np.float64).ravel() for a in (power, otf_power, penalty))
     counts = np.broadcast_to(multiplicity, power.shape).ravel()
     penalised = rough > 0  # the others pass untouched at any balance and say nothing
     data, counts, ratio = data[penalised], counts[penalised], seen[penalised] / rough[penalised]
@@ -52,10 +51,3 @@ def generalized_cross_validation(power: Array, otf_power: Array, penalty: Array,
     left = balances[:, None] / (center + balances[:, None])
     score = (left**2 @ energy) / (left @ count) ** 2
     return float(balances[np.argmin(score)])
-
-
-def _host(x: Array) -> np.ndarray[Any, Any]:
-    """As a float64 NumPy array, wherever it lives; a choice is not differentiated."""
-    if not is_numpy(x):
-        x = x.detach().cpu() if hasattr(x, "detach") else x
-    return np.asarray(x, dtype=np.float64)
