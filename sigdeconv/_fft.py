@@ -52,6 +52,14 @@ def transform(x: Array, grid: Sequence[int]) -> Array:
     return x
 
 
+def transform_axis(x: Array, axis: int, *, real: bool) -> Array:
+    """FFT along one axis; of real samples the half spectrum."""
+    if is_numpy(x):
+        return (scipy.fft.rfft if real else scipy.fft.fft)(x, axis=axis, workers=_parallel.workers())
+    fft = namespace(x).fft
+    return (fft.rfft if real else fft.fft)(x, axis=axis)
+
+
 def inverse(spectrum: Array, grid: Sequence[int]) -> Array:
     """The real array on `grid` that has this half spectrum."""
     axes = tuple(range(-len(grid), 0))

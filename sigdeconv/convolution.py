@@ -8,6 +8,7 @@ take the *values* back (that is what `sigdeconv.deconvolution` is for).
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -55,7 +56,7 @@ def psf_to_otf(psf: Array, shape: int | Sequence[int], *, center: int | Sequence
     psf = floating(psf, "psf")
     grid = per_axis(shape, psf.ndim, "shape", minimum=1)
     origin = _origin(psf, center)
-    return _fft.transform(_placed(psf, grid, origin), grid)
+    return _spectrum(psf, grid, origin)
 
 
 class Convolution:
@@ -151,7 +152,7 @@ class Convolution:
         wrapped = psf
         for number, axis in enumerate(self._axes):
             wrapped = axis.trimmed(wrapped, number)
-        self._otf = _fft.transform(_placed(wrapped, self.grid, [axis.origin for axis in self._axes]), self.grid)
+        self._otf = _spectrum(wrapped, self.grid, [axis.origin for axis in self._axes])
 
     @classmethod
     def from_otf(cls, otf: Array, shape: int | Sequence[int]) -> Convolution:
@@ -395,18 +396,31 @@ def _origin(psf: Array, center: int | Sequence[int] | None) -> tuple[int, ...]:
     return origin
 
 
-def _placed(psf: Array, grid: Sequence[int], origin: Sequence[int]) -> Array:
-    """The PSF on the grid with its origin at sample zero, wrapped around where it is larger than the grid."""
+def _spectrum(psf: Array, grid: Sequence[int], origin: Sequence[int]) -> Array:
+    """Half spectrum of the PSF on the grid with its origin at sample zero, wrapped where it is larger than the grid.
+
+    Each axis is padded when its turn comes, so that only lines with something on them are transformed.
+    """
     xp = namespace(psf)
-    for axis, n in enumerate(grid):
-        k = psf.shape[axis]
-        periods = -(-k // n)
-        padding = [*psf.shape]
-        padding[axis] = periods * n - k
-        zeros = xp.zeros(tuple(padding), dtype=psf.dtype, device=psf.device)
-        whole = xp.concat([psf, zeros], axis=axis)
-        if periods > 1:
-            whole = xp.reshape(whole, (*psf.shape[:axis], periods, n, *psf.shape[axis + 1 :]))
-            whole = xp.sum(whole, axis=axis)
-        psf = xp.roll(whole, -origin[axis], axis=axis)
+    for axis in reversed(range(len(grid))):
+        psf = _fft.transform_axis(_placed(psf, axis, grid[axis], origin[axis], xp), axis, real=axis == len(grid) - 1)
     return psf
+
+
+def _placed(psf: Array, axis: int, n: int, origin: int, xp: Any) -> Array:
+    """The PSF on a period of `n` samples of one axis, its origin at sample zero."""
+    k = psf.shape[axis]
+    if k > n:
+        pieces = []
+        for start in range(0, k, n):
+            piece = psf[(*(slice(None),) * axis, slice(start, min(start + n, k)), ...)]
+            pieces.append(_placed(piece, axis, n, (origin - start) % n, xp))
+        return functools.reduce(lambda a, b: a + b, pieces)
+    if origin < k:
+        parts = [(origin, k), None, (0, origin)]
+    else:
+        # The origin lies beyond this piece, which then starts at a later sample.
+        return xp.roll(_placed(psf, axis, n, 0, xp), -origin, axis=axis)
+    zeros = xp.zeros((*psf.shape[:axis], n - k, *psf.shape[axis + 1 :]), dtype=psf.dtype, device=psf.device)
+    before = (*(slice(None),) * axis,)
+    return xp.concat([zeros if part is None else psf[(*before, slice(*part), ...)] for part in parts], axis=axis)

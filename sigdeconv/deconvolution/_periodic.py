@@ -83,7 +83,8 @@ class Periodic:
         outside = xp.ones_like(self.image) - self.mask()
 
         def system(u: Array) -> Array:
-            return (u - _fft.filter(u, hat, self.grid, self.grid)) * outside
+            beyond = (lambda predicted, u, outside: (u - predicted) * outside), u, outside
+            return _fft.filter(u, hat, self.grid, self.grid, then=beyond)
 
         u = self.image * outside
         r = (_fft.filter(self.image, hat, self.grid, self.grid) - self.image) * outside

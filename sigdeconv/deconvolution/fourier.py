@@ -13,9 +13,11 @@ from .. import _fft
 from .._array import Array, channels_to_batch, choice, floating, like, namespace, number, to_numpy
 from .._iterate import Callback, iterate
 from .._parallel import each
-from ..convolution import Convolution, psf_to_otf
+from ..convolution import Convolution, psf_for, psf_to_otf
 from ._periodic import Periodic
 from .selection import generalized_cross_validation
+
+Rough = tuple[Array, ...]  #: real arrays that broadcast to a half spectrum and whose sum is ``|L|``
 
 REGULARIZERS = ("laplacian", "identity")
 FILL_ITERATIONS = 30  # conjugate gradients for the data past the frame, at most
@@ -166,12 +168,12 @@ def wiener(
     if balance is not None:
         return channels_back(_wiener(image, psf, number(balance, "balance", minimum=0.0), regularizer, boundary))
     # Each image of a batch gets a balance of its own.
-    ndim = int(psf.ndim) if hasattr(psf, "ndim") else np.ndim(np.asarray(psf))
-    batch = image.shape[: max(image.ndim - ndim, 0)]
+    psf = psf if isinstance(psf, Convolution) else psf_for(psf, image)
+    batch = image.shape[: max(image.ndim - psf.ndim, 0)]
     if math.prod(batch) == 1:
         return channels_back(_wiener(image, psf, None, regularizer, boundary))
     xp = namespace(image)
-    items = [_wiener(image[index], psf, None, regularizer, boundary) for index in np.ndindex(*batch)]
+    items = [_wiener(image[(*index, ...)], psf, None, regularizer, boundary) for index in np.ndindex(*batch)]
     return channels_back(xp.reshape(xp.stack(items), image.shape))
 
 
@@ -179,46 +181,47 @@ def _wiener(
     image: Array, psf: Array | Convolution, balance: float | None, regularizer: str | Array | Convolution, boundary: str
 ) -> Array:
     problem = Periodic.of(image, psf, boundary)
-    penalty = _penalty(problem, regularizer)
-    problem, balance = _completed(problem, penalty, balance)
-    return problem.filtered(_wiener_filter(problem.otf, penalty, balance))
+    rough = _roughness(problem, regularizer)
+    problem, balance = _completed(problem, rough, balance)
+    return problem.filtered(_wiener_filter(problem.otf, rough, balance))
 
 
-def _completed(problem: Periodic, penalty: Array, balance: float | None) -> tuple[Periodic, float]:
+def _completed(problem: Periodic, rough: Rough, balance: float | None) -> tuple[Periodic, float]:
     """The problem with data past the frame as the solution predicts them, and the balance, chosen where it is None.
 
     The data come from a smooth solution first: a small balance would take what the first guess gets wrong for signal.
     """
     weight = balance
     for caution in CAUTION if problem.unknown else (1.0,):
-        weight = _chosen_balance(problem, penalty) if balance is None else balance
+        weight = _chosen_balance(problem, rough) if balance is None else balance
         if problem.unknown:
-            hat = _hat(problem.otf, penalty, caution * weight)
+            hat = _hat(problem.otf, rough, caution * weight)
             problem = problem.completed(hat, num_iter=FILL_ITERATIONS, tol=FILL_TOLERANCE)
     assert weight is not None
     return problem, weight
 
 
-def _hat(H: Array, penalty: Array, balance: float) -> Array:
+def _hat(H: Array, rough: Rough, balance: float) -> Array:
     """From data to predicted data: ``|H|^2 / (|H|^2 + balance |L|^2)``."""
-    return each(lambda H, W: H * W, H, _wiener_filter(H, penalty, balance))
+    return each(lambda H, W: H * W, H, _wiener_filter(H, rough, balance))
 
 
-def _wiener_filter(H: Array, penalty: Array, balance: float) -> Array:
+def _wiener_filter(H: Array, rough: Rough, balance: float) -> Array:
     """``conj(H) / (|H|^2 + balance |L|^2)``, and zero where both vanish: what is neither seen nor penalised."""
     xp = namespace(H)
+    tiny = xp.ones((1,) * H.ndim, dtype=rough[0].dtype, device=H.device) * float(
+        xp.finfo(rough[0].dtype).smallest_normal
+    )
 
-    def quotient(H: Array, penalty: Array) -> Array:
-        denominator = xp.real(H) ** 2 + xp.imag(H) ** 2 + balance * penalty
-        return xp.conj(H) * xp.where(
-            denominator > 0, 1 / xp.where(denominator > 0, denominator, denominator + 1), denominator
-        )
+    def quotient(H: Array, tiny: Array, *rough: Array) -> Array:
+        # Where both vanish so does the numerator, and the smallest number makes the quotient zero.
+        return xp.conj(H) / xp.maximum(_power(H) + balance * sum(rough[1:], rough[0]) ** 2, tiny)
 
-    return each(quotient, H, penalty)
+    return each(quotient, H, tiny, *rough)
 
 
-def _penalty(problem: Periodic, regularizer: str | Array | Convolution) -> Array:
-    """``|L|^2`` on the half spectrum of the problem's grid."""
+def _roughness(problem: Periodic, regularizer: str | Array | Convolution) -> Rough:
+    """Real arrays on the half spectrum of the problem's grid, or of size one along axes of it, whose sum is ``|L|``."""
     H, grid = problem.otf, problem.grid
     xp = namespace(problem.image)
     if isinstance(regularizer, Convolution):
@@ -227,30 +230,37 @@ def _penalty(problem: Periodic, regularizer: str | Array | Convolution) -> Array
                 f"regularizer is a {regularizer!r} but one of an OTF on the grid {grid} is wanted; pass an array, "
                 f"or Convolution.from_otf(otf, {grid}) with boundary='periodic'"
             )
-        return xp.abs(regularizer.transfer_like(problem.image)) ** 2
+        return (xp.abs(regularizer.transfer_like(problem.image)),)
     if not isinstance(regularizer, str):
         kernel = like(regularizer, problem.image, "regularizer")
         if kernel.ndim != len(grid):
             raise ValueError(f"regularizer has {kernel.ndim} dimensions but the psf has {len(grid)}; pass as many")
-        return xp.abs(psf_to_otf(kernel, grid)) ** 2
+        return (xp.abs(psf_to_otf(kernel, grid)),)
     real = problem.image.dtype
     if choice(regularizer, REGULARIZERS, "regularizer") == "identity":
-        return xp.ones(H.shape, dtype=real, device=H.device)
-    # The second difference [1, -2, 1] has the transfer function 2 cos(w) - 2 on its axis.
-    curvature = xp.zeros(H.shape, dtype=real, device=H.device)
+        return (xp.ones((1,) * len(grid), dtype=real, device=H.device),)
+    lines = []
     for axis, (bins, n) in enumerate(zip(H.shape, grid, strict=True)):
         shape = [1] * len(grid)
         shape[axis] = bins
+        # The second difference [1, -2, 1] has the transfer function 2 cos(w) - 2 on its axis.
         line = 2.0 - 2.0 * np.cos(2.0 * math.pi * np.arange(bins) / n)
-        curvature = curvature + xp.reshape(xp.asarray(line, dtype=real, device=H.device), tuple(shape))
-    return curvature**2
+        lines.append(xp.reshape(xp.asarray(line, dtype=real, device=H.device), tuple(shape)))
+    return tuple(lines)
 
 
-def _chosen_balance(problem: Periodic, penalty: Array) -> float:
+def _penalty(problem: Periodic, rough: Rough) -> Array:
+    """``|L|^2`` as one array on the half spectrum."""
+    xp = namespace(problem.image)
+    return xp.broadcast_to(sum(rough[1:], rough[0]) ** 2, problem.otf.shape)
+
+
+def _chosen_balance(problem: Periodic, rough: Rough) -> float:
     """The balance by generalised cross-validation from the (extended) image."""
-    spectrum = _fft.transform(problem.image, problem.grid)
+    # A batch of one may have leading axes.
+    power = namespace(problem.image).reshape(_power(_fft.transform(problem.image, problem.grid)), problem.otf.shape)
     return generalized_cross_validation(
-        _power(spectrum).reshape(problem.otf.shape), _power(problem.otf), penalty, _multiplicity(problem.grid)
+        power, _power(problem.otf), _penalty(problem, rough), _multiplicity(problem.grid)
     )
 
 
@@ -353,13 +363,13 @@ def unsupervised_wiener(
     """
     image, channels_back = channels_to_batch(floating(image, "image"), channel_axis)
     problem = Periodic.of(image, psf, boundary)
-    penalty = _penalty(problem, regularizer)
+    rough = _roughness(problem, regularizer)
     if isinstance(burn_in, bool) or not isinstance(burn_in, (int, np.integer)) or burn_in < 0:
         raise ValueError(f"burn_in is {burn_in!r}; an integer of at least 0 is wanted")
     chains: tuple[list[Any], list[Any]] = ([], [])
     if problem.unknown:
-        problem = replace(problem, image=_begun(problem, penalty))
-    samples = _gibbs(problem, penalty, np.random.default_rng(rng), burn_in, chains)
+        problem = replace(problem, image=_begun(problem, rough))
+    samples = _gibbs(problem, _penalty(problem, rough), np.random.default_rng(rng), burn_in, chains)
     restored = iterate(
         samples,
         num_iter=num_iter,
@@ -378,11 +388,13 @@ def unsupervised_wiener(
     )
 
 
-def _begun(problem: Periodic, penalty: Array) -> Array:
+def _begun(problem: Periodic, rough: Rough) -> Array:
     """The extended images with data past the frame from Wiener's filter, so that the chain need not find these."""
     image, ndim = problem.image, len(problem.grid)
     xp, batch = namespace(image), image.shape[: image.ndim - ndim]
-    items = [_completed(replace(problem, image=image[index]), penalty, None)[0].image for index in np.ndindex(*batch)]
+    items = [
+        _completed(replace(problem, image=image[(*index, ...)]), rough, None)[0].image for index in np.ndindex(*batch)
+    ]
     return xp.reshape(xp.stack(items), image.shape)
 
 
