@@ -1,6 +1,6 @@
 """True deconvolution for signals, images and volumes, beside learned transposed convolution."""
 
-from . import psf
+from . import metrics, psf, simulate
 from ._iterate import Iteration
 from .convolution import Convolution, psf_to_otf
 from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
@@ -13,9 +13,11 @@ __all__ = [
     "Iteration",
     "UnsupervisedWiener",
     "inverse_filter",
+    "metrics",
     "psf",
     "psf_to_otf",
     "richardson_lucy",
+    "simulate",
     "unsupervised_wiener",
     "wiener",
 ]
