@@ -45,8 +45,13 @@ def iterate(
     callback: Callback | None,
     ndim: int,
     view: Callable[[Array], Array],
+    back: Callable[[Array], Array],
 ) -> Array:
-    """Run `steps` until `num_iter`, a relative change of at most `tol`, or a callback that returns True."""
+    """Run `steps` until `num_iter`, a relative change of at most `tol`, or a callback that returns True.
+
+    `view` crops an estimate to the frame, ``(..., *frame)`` with `ndim` axes of the frame, and `back` gives that the
+    order of axes of the result.
+    """
     num_iter = checked_num_iter(num_iter)
     tol = number(tol, "tol", minimum=0.0)
     if callback is not None and not callable(callback):
@@ -58,12 +63,12 @@ def iterate(
             continue
         estimate = view(x)
         change = _change(estimate, previous, ndim)
-        if callback is not None and callback(Iteration(index, estimate, change)):
+        if callback is not None and callback(Iteration(index, back(estimate), change)):
             break
         if change <= tol:
             break
         previous = namespace(estimate).asarray(estimate, copy=True)
-    return view(x)
+    return back(view(x))
 
 
 def checked_num_iter(num_iter: int) -> int:

@@ -57,7 +57,7 @@ def through_frame(scene: Array, psf: Array) -> Exposure:
     frame = tuple(n - k + 1 for n, k in zip(scene.shape[scene.ndim - psf.ndim :], psf.shape, strict=True))
     if min(frame) < 1:
         raise ValueError(
-            f"scene has shape {tuple(scene.shape)} but psf {tuple(psf.shape)}; that leaves no frame: pass a larger scene"
+            f"scene has shape {tuple(scene.shape)} but psf {tuple(psf.shape)}; that leaves no frame: enlarge the scene"
         )
     blur = Convolution(psf, frame)
     return Exposure(scene[(..., *blur.frame)], blur.forward(scene))
@@ -224,5 +224,5 @@ def hollow_spheres(shape: tuple[int, int, int], *, num: int = 12, radius: float 
     return volume
 
 
-def _like(noise: np.ndarray[Any, Any], image: Array) -> Array:
+def _like(noise: Array, image: Array) -> Array:
     return namespace(image).asarray(noise, dtype=image.dtype, device=image.device)

@@ -82,9 +82,10 @@ class PoissonLikelihood:
         return gap, self.wd, self.w, self.b, self.floor
 
     @property
-    def edge(self) -> float:
-        """Differences that count as flat in the total variation."""
-        return TV_EDGE * max(float(namespace(self.wd).max(self.mean)), 1e-30) / self.gain
+    def edge(self) -> Array:
+        """Differences that count as flat in the total variation, an item."""
+        xp = namespace(self.wd)
+        return xp.maximum(self.mean, xp.ones_like(self.mean) * 1e-30) * (TV_EDGE / self.gain)
 
     def sensitivity(self, *, exact: bool) -> tuple[Array, ...]:
         """Factors whose product is ``A^H w``, or close to it where `exact` is not asked for.
@@ -126,7 +127,7 @@ def _em(problem: PoissonLikelihood, *, exact: bool) -> tuple[Any, tuple[Array, .
     factors, xp = problem.sensitivity(exact=exact), namespace(problem.wd)
     lowest = xp.ones_like(problem.mean) * SEEN
     for factor in factors:
-        lowest = lowest * xp.max(factor)
+        lowest = lowest * xp.max(factor, axis=tuple(range(-problem.blur.ndim, 0)), keepdims=True)
 
     def step(x: Array, g: Array, lowest: Array, s: Array, *factors: Array) -> Array:
         for factor in factors:
@@ -144,7 +145,7 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
     xp, blur = namespace(x), problem.blur
     em, s = _em(problem, exact=True)
     dark, alpha, k = problem.dark, xp.zeros_like(problem.mean), 0
-    previous = last = gap = g = None
+    previous = last = gap = g = spare = None
 
     def ahead(x: Array, previous: Array, alpha: Array, dark: Array) -> Array:
         return xp.maximum(x + alpha * (x - previous), dark)
@@ -158,7 +159,8 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
         gap = blur.forward(y, out=gap, then=problem.gap())
         prior = problem.prior(y)
         if rule == "none" and prior is None:
-            x = blur.adjoint(gap, out=x, then=(update, x, dark, *s))
+            # Two buffers in turn: the old estimate is read until the new one is whole.
+            x, spare = blur.adjoint(gap, out=spare, then=(update, x, dark, *s)), x
             yield x
             continue
         g = blur.adjoint(gap, out=g)
@@ -261,7 +263,7 @@ def _prior_along(problem: PoissonLikelihood, x: Array, p: Array, prior: Array) -
     xp, ndim, edge = namespace(x), problem.blur.ndim, problem.edge
     first = total(lambda prior, p: prior * p, prior, p, ndim=ndim)
     along, across = (xp.sum(gradient(a, ndim) ** 2, axis=0) for a in (p, x))
-    second = total(lambda a, b: problem.tv_weight * a / xp.sqrt(b + edge**2), along, across, ndim=ndim)
+    second = total(lambda a, b, e: problem.tv_weight * a / xp.sqrt(b + e**2), along, across, edge, ndim=ndim)
     return first, second
 
 

@@ -376,7 +376,8 @@ def unsupervised_wiener(
         tol=tol,
         callback=callback,
         ndim=len(problem.grid),
-        view=lambda x: channels_back(x[(..., *(slice(n) for n in problem.frame))]),
+        view=lambda x: x[(..., *(slice(n) for n in problem.frame))],
+        back=channels_back,
     )
     noise, prior = (np.asarray(chain) for chain in chains)
     return UnsupervisedWiener(

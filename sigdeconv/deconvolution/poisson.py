@@ -140,7 +140,13 @@ def richardson_lucy(
         raise ValueError(f"accelerate is {accelerate!r}; pass True, False or one of {', '.join(ACCELERATIONS)}")
     frame = (..., *blur.frame)
     result = iterate(
-        steps, num_iter=num_iter, tol=tol, callback=callback, ndim=blur.ndim, view=lambda x: channels_back(x[frame])
+        steps,
+        num_iter=num_iter,
+        tol=tol,
+        callback=callback,
+        ndim=blur.ndim,
+        view=lambda x: x[frame],
+        back=channels_back,
     )
     return xp.asarray(result, copy=True)  # not a view that keeps the whole domain alive
 
