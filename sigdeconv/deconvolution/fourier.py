@@ -15,7 +15,7 @@ from .._iterate import Callback, iterate
 from .._parallel import each
 from ..convolution import Convolution, psf_for, psf_to_otf
 from ._periodic import Periodic
-from .selection import generalized_cross_validation
+from .selection import Spectrum, chosen_balance
 
 Rough = tuple[Array, ...]  #: real arrays that broadcast to a half spectrum and whose sum is ``|L|``
 
@@ -114,7 +114,8 @@ def wiener(
         ``Convolution.from_otf(otf, shape)``; its phase counts.
     balance : float, optional
         Weight of the penalty, ``noise power / power of the regularised scene``; without unit if the PSF has the sum 1.
-        None chooses it from each image (of a batch, each colour) by generalised cross-validation.
+        None chooses it from each image (of a batch, each colour) by generalised cross-validation,
+        but never less than half of the most likely balance.
     regularizer : {"laplacian", "identity"}, array or Convolution
         What is penalised: curvature, brightness, or the scene convolved with this array; or, for a periodic boundary, a
         transfer function as ``Convolution.from_otf(otf, shape)``.
@@ -259,9 +260,8 @@ def _chosen_balance(problem: Periodic, rough: Rough) -> float:
     """The balance by generalised cross-validation from the (extended) image."""
     # A batch of one may have leading axes.
     power = namespace(problem.image).reshape(_power(_fft.transform(problem.image, problem.grid)), problem.otf.shape)
-    return generalized_cross_validation(
-        power, _power(problem.otf), _penalty(problem, rough), _multiplicity(problem.grid)
-    )
+    data = Spectrum.of(power, _power(problem.otf), _penalty(problem, rough), _multiplicity(problem.grid))
+    return chosen_balance(data)
 
 
 def _power(spectrum: Array) -> Array:
@@ -354,9 +354,9 @@ def unsupervised_wiener(
     >>> import numpy as np
     >>> import sigdeconv
     >>> rng = np.random.default_rng(1)
-    >>> x = np.cumsum(rng.standard_normal(256))
+    >>> x = np.cumsum(np.cumsum(rng.standard_normal(256))) / 10
     >>> psf = np.ones(5) / 5
-    >>> y = sigdeconv.Convolution(psf, 256, boundary="periodic")(x) + 0.5 * rng.standard_normal(256)
+    >>> y = sigdeconv.Convolution(psf, 256, boundary="reflect")(x) + 0.5 * rng.standard_normal(256)
     >>> result = sigdeconv.unsupervised_wiener(y, psf, rng=2)
     >>> bool(0.4 < result.noise_precision**-0.5 < 0.6)      # the noise had a standard deviation of 0.5
     True
