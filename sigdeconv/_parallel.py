@@ -74,7 +74,7 @@ def each(function: Callable[..., Array], *arrays: Array, out: Array | None = Non
 def total(function: Callable[..., Array], *arrays: Array, ndim: int) -> Array:
     """Sum of ``function(*arrays)`` over the last `ndim` axes, kept with size one: a number for every batch item.
 
-    Of a function that gives a tuple, the tuple of sums.
+    Of a function that gives a tuple, the tuple of sums; a pair ``(a, b)`` in it stands for the product ``a * b``.
     """
     first = arrays[0]
     batch = first.shape[: first.ndim - ndim]
@@ -82,7 +82,8 @@ def total(function: Callable[..., Array], *arrays: Array, ndim: int) -> Array:
         xp, axes = namespace(first), tuple(range(-ndim, 0))
         values = function(*arrays)
         if isinstance(values, tuple):
-            return tuple(xp.sum(value, axis=axes, keepdims=True) for value in values)
+            products = (v[0] * v[1] if isinstance(v, tuple) else v for v in values)
+            return tuple(xp.sum(value, axis=axes, keepdims=True) for value in products)
         return xp.sum(values, axis=axes, keepdims=True)
     blocks = list(_blocks(first.shape, len(batch)))
     parts: list[Any] = [None] * len(blocks)
@@ -91,8 +92,10 @@ def total(function: Callable[..., Array], *arrays: Array, ndim: int) -> Array:
         for i in range(start, end):
             values = function(*(a[within(blocks[i], a.shape)] for a in arrays))
             several = isinstance(values, tuple)
-            # NumPy sums a block pairwise, which keeps float32's digits; the blocks are then added in float64.
-            parts[i] = [float(np.sum(v)) for v in (values if several else (values,))] + [several]
+            # Within a block NumPy keeps float32's digits (pairwise sums, vector lanes); blocks are added in float64.
+            parts[i] = [
+                float(np.vdot(*v) if isinstance(v, tuple) else np.sum(v)) for v in (values if several else (values,))
+            ] + [several]
 
     run(block, len(blocks), len(blocks) if first.size <= SERIAL else max(1, len(blocks) // (4 * workers())))
     *_, several = parts[0]

@@ -5,6 +5,7 @@ In the papers' symbols: counts ``d``, weights ``w``, background ``b``, blur ``A`
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ class PoissonLikelihood:
             s = line.adjoint(xp.ones(blur.shape[i], dtype=d.dtype, device=d.device))
             shape = (1,) * (d.ndim - blur.ndim + i) + (-1,) + (1,) * (blur.ndim - 1 - i)
             factors.append(xp.reshape(s, shape) / (self.gain if i else 1.0))
-        return tuple(factors)
+        *outer, last = factors
+        # All but the last axis in one small array: a block then has one product to form.
+        return (functools.reduce(lambda a, b: a * b, outer), last) if outer else (last,)
 
     def prior(self, x: Array) -> Array | None:
         """The prior's part of the gradient."""
@@ -178,7 +181,7 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
         if rule == "heavy-ball":
             alpha = alpha * 0 + k / (k + 3)
         elif last is not None:
-            together, alone = total(lambda step, last: (step * last, last * last), step, last, ndim=blur.ndim)
+            together, alone = total(lambda step, last: ((step, last), (last, last)), step, last, ndim=blur.ndim)
             alpha = xp.clip(_quotient(together, alone), 0.0, 1.0)
         last, g = step, last
         yield x
@@ -225,7 +228,7 @@ def _beta(x: Array, g: Array, g_old: Array, p: Array, em: Any, s: tuple[Array, .
 
     def products(x: Array, g: Array, g_old: Array, p: Array, *s: Array) -> tuple[Array, ...]:
         step, change = em(x, g, *s), g - g_old
-        return step * g, step * change, p * g, p * change
+        return (step, g), (step, change), (p, g), (p, change)
 
     step_g, step_change, p_g, p_change = total(products, x, g, g_old, p, *s, ndim=ndim)
     beta = xp.maximum(-_quotient(step_change, p_change), xp.zeros_like(p_g))
@@ -242,7 +245,7 @@ def _line_search(
     def derivatives(wd: Array, w: Array, m: Array, q: Array, b: Array, t: Array, floor: Array) -> tuple[Array, ...]:
         quotient = q / xp.maximum(m + b + t * q, floor)
         first = wd * quotient
-        return w * q, first, first * quotient
+        return w * q, first, (first, quotient)
 
     low, high = xp.zeros_like(t), longest
     for _ in range(SEARCH):

@@ -110,7 +110,7 @@ def _against_transforms(name: str, image: np.ndarray, blur: sigdeconv.Convolutio
         label = "plain" if kind is False else kind
         yield Row(
             f"RL {name} {blur.boundary}: {label} iteration / four FFTs on its grid {blur.grid}",
-            f"{cost:.2f} ({1e3 * statistics.median(one):.0f} ms / {1e3 * statistics.median(times['transforms']):.0f} ms)",
+            f"{cost:.2f} ({milliseconds(one)} / {milliseconds(times['transforms'])})",
         )
     yield Row(f"RL {name} {blur.boundary}: best of these", f"{best:.2f}", "<= 1.3", best <= 1.3)
 
