@@ -62,4 +62,7 @@ def _divergences(counts: np.ndarray, blur: sigdeconv.Convolution, accelerate: ob
         if accelerate == "conjugate"
         else extrapolated(problem, start, rule=str(accelerate or "none"))
     )
-    return [sigdeconv.metrics.i_divergence(counts, np.maximum(blur(x), 1e-12)) for x, _ in zip(steps, range(num_iter), strict=False)]
+    return [
+        sigdeconv.metrics.i_divergence(counts, np.maximum(blur(x), 1e-12))
+        for x, _ in zip(steps, range(num_iter), strict=False)
+    ]

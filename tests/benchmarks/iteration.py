@@ -98,6 +98,11 @@ def _runs(image: np.ndarray, blur: sigdeconv.Convolution, accelerate: object) ->
     }
 
 
+def milliseconds(times: list[float]) -> str:
+    """The median, to be read."""
+    return f"{1e3 * statistics.median(times):.0f} ms"
+
+
 def _against_transforms(name: str, image: np.ndarray, blur: sigdeconv.Convolution) -> Iterator[Row]:
     kinds = (False, "biggs-andrews", "conjugate")
     runs = {key: run for kind in kinds for key, run in _runs(image, blur, kind).items()}
