@@ -81,13 +81,19 @@ def wiener(job: Job, balance: float | None, regularizer: str, boundary: str) -> 
 
 @cli.command("richardson-lucy")
 @restoring
-@click.option("--num-iter", type=click.IntRange(min=1), default=20, show_default=True, help="Iterations.")
+@click.option("--num-iter", type=click.IntRange(min=1), default=10, show_default=True, help="Iterations.")
 @_boundary("free")
 @click.option(
     "--accelerate/--no-accelerate", default=True, help="One accelerated iteration counts about seven plain ones."
 )
 @click.option("--background", type=float, default=0.0, show_default=True, help="Counts that did not pass the blur.")
-@click.option("--tv-weight", type=float, default=0.0, show_default=True, help="Total-variation prior; 0.001 to 0.05.")
+@click.option(
+    "--tv-weight",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Total-variation prior; 0.0005 (bright) to 0.01 (30 photons).",
+)
 @click.option(
     "--weights",
     metavar="FILE|finite",

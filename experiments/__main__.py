@@ -1,0 +1,69 @@
+"""``python -m experiments [NAME ...]``: run experiments and gather them in a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from . import confocal, hubble, recovery, report
+from .common import Chapter, SkippedError, Study, data_folder, pyplot
+
+EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
+    "recovery": (recovery.TITLE, recovery.run),
+    "confocal": (confocal.TITLE, confocal.run),
+    "hubble": (hubble.TITLE, hubble.run),
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, type=click.Choice([*EXPERIMENTS]), metavar="[NAME]...")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of all random numbers.")
+@click.option("--out", default=Path("results"), show_default=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of the real data; by default $SIGDECONV_DATA, else ../shared/data beside the repository.",
+)
+def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
+    """Run experiments (all of them by default: recovery, confocal, hubble) and write OUT/index.html.
+
+    \b
+    Examples:
+      python -m experiments
+      python -m experiments recovery --seed 1 --out /tmp/results
+    """
+    try:
+        pyplot()
+    except ImportError as error:
+        raise click.ClickException(str(error)) from None
+    out.mkdir(parents=True, exist_ok=True)
+    study = Study(out=out, seed=seed, data=data or data_folder())
+    start = time.perf_counter()
+    chapters = [chapter(name, study) for name in dict.fromkeys(names or EXPERIMENTS)]
+    seconds = time.perf_counter() - start
+    page = report.write(out, chapters, seed=seed, seconds=seconds)
+    for done in chapters:
+        if done.skipped:
+            click.secho(f"SKIPPED {done.name}: {done.skipped}", fg="yellow", err=True)
+        else:
+            click.echo(f"{done.name}: {done.finding}")
+    click.echo(f"{page} ({seconds:.0f} s)")
+
+
+def chapter(name: str, study: Study) -> Chapter:
+    """Run one experiment; what is missing becomes a chapter that says so."""
+    title, run = EXPERIMENTS[name]
+    start = time.perf_counter()
+    try:
+        result = run(study)
+    except SkippedError as reason:
+        return Chapter(name, title, skipped=str(reason))
+    result.seconds = time.perf_counter() - start
+    return result
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m experiments")
