@@ -13,6 +13,9 @@ from typing import Any
 import array_api_compat as compat
 import numpy as np
 
+# Energies (sums of squares) of an array within which products neither overflow nor vanish.
+MODERATE = {"float32": (1e-32, 1e26), "float64": (1e-100, 1e100)}
+
 Array = Any  #: an array-API array; a result is of the kind of the image that came in
 
 
@@ -31,7 +34,7 @@ def kind(x: Array) -> str:
     return f"{type(x).__module__.split('.')[0]}.{type(x).__qualname__}"
 
 
-def floating(x: Array, name: str, *, finite: bool = True) -> Array:
+def floating(x: Array, name: str, *, finite: bool = True, moderate: bool = False) -> Array:
     """`x` as a real floating array of its own kind: float32 and float64 are kept, 8- and 16-bit integers become
     float32.
 
@@ -40,14 +43,17 @@ def floating(x: Array, name: str, *, finite: bool = True) -> Array:
     TypeError
         `x` is no array of real numbers.
     ValueError
-        `x` is empty or, with `finite`, holds NaN or infinite samples.
+        `x` is empty; with `finite`, it holds NaN or infinite samples; with `moderate`, also such as `require_moderate`
+        refuses.
     """
-    if not compat.is_array_api_obj(x):
-        x = _from_python(x, name)
+    if isinstance(x, type) or not compat.is_array_api_obj(x):
+        x = from_python(x, name)
     if is_numpy(x) and type(x) is not np.ndarray:
         if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
             raise TypeError(f"{name} is a masked array with masked samples; pass {name}.filled(0), and weights=~mask")
         x = np.asarray(x)
+    if not is_numpy(x) and "sparse" in str(getattr(x, "layout", "")):
+        raise TypeError(f"{name} is a sparse tensor; pass {name}.to_dense()")
     xp = namespace(x)
     if is_numpy(x) and x.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {x.dtype}; real numbers are wanted{_dtype_remedy(x.dtype.kind, name)}")
@@ -57,15 +63,19 @@ def floating(x: Array, name: str, *, finite: bool = True) -> Array:
         raise ValueError(f"{name} is empty (shape {tuple(x.shape)}); at least one sample is wanted on every axis")
     if is_numpy(x) and not x.dtype.isnative:
         x = x.astype(x.dtype.newbyteorder("="))
-    x = xp.astype(x, _floating_dtype(x, xp), copy=False)
-    if finite:
+    with np.errstate(over="ignore"):  # of extended precision: what is too large becomes infinite and is refused so
+        x = xp.astype(x, _floating_dtype(x, xp), copy=False)
+    if moderate:
+        require_moderate(x, name)
+    elif finite:
         require_finite(x, name)
     return x
 
 
-def _from_python(x: object, name: str) -> Array:
+def from_python(x: object, name: str) -> Array:
     """A NumPy array from nested lists or a number; anything else is refused by name."""
-    if isinstance(x, (list, tuple, int, float, complex, bool)) or hasattr(x, "__array__"):
+    array = hasattr(x, "__array__") and not isinstance(x, type)
+    if isinstance(x, (list, tuple, int, float, complex, bool)) or array:
         try:
             return np.asarray(x)
         except ValueError as error:
@@ -100,7 +110,7 @@ def require_finite(x: Array, name: str) -> None:
         total = scalar(xp.sum(x))
     if math.isfinite(total):
         return
-    bad = ~xp.isfinite(x)
+    bad = xp.reshape(~xp.isfinite(x), x.shape or (1,))
     count = int(xp.sum(xp.astype(bad, xp.int64)))
     if count:
         first = tuple(int(axis[0]) for axis in xp.nonzero(bad))
@@ -108,6 +118,26 @@ def require_finite(x: Array, name: str) -> None:
             f"{name} has {count} NaN or infinite sample{'s' if count > 1 else ''}, the first at {first}; "
             f"replace them, or mark bad pixels with weights=0 where the method takes weights"
         )
+
+
+def require_moderate(x: Array, name: str) -> None:
+    """Refuse NaN, infinite samples, and those so large or small that products of them would overflow or vanish."""
+    xp = namespace(x)
+    flat = x.ravel(order="K") if is_numpy(x) else xp.reshape(x, (-1,))
+    with np.errstate(all="ignore"):
+        energy = scalar(np.vdot(flat, flat) if is_numpy(x) else xp.vecdot(flat, flat))
+    low, high = MODERATE["float32" if x.dtype == xp.float32 else "float64"]
+    if low <= energy <= high:
+        return
+    require_finite(x, name)
+    peak = scalar(xp.max(xp.abs(x)))
+    if peak == 0:
+        return
+    wider = f"pass {name}.astype('float64'), or " if x.dtype == xp.float32 else ""
+    raise ValueError(
+        f"{name} has a peak of {peak:g}, whose products leave the range of {str(x.dtype).rpartition('.')[2]}; "
+        f"{wider}divide {name} by {peak:.1g}"
+    )
 
 
 def to_numpy(x: Array) -> Any:
@@ -130,13 +160,18 @@ def like(x: Array, reference: Array, name: str) -> Array:
     """
     x = floating(x, name)
     xp = namespace(reference)
-    if is_numpy(x) and not is_numpy(reference):
-        # float64 does not exist on every device, so the dtype is settled before the move.
-        x = x.astype("float32" if reference.dtype == xp.float32 else "float64")
-        return xp.asarray(x, device=compat.device(reference))
-    if namespace(x) is not xp:
+    moved = is_numpy(x) and not is_numpy(reference)
+    if not moved and namespace(x) is not xp:
         raise TypeError(f"{name} is a {kind(x)} but the image is a {kind(reference)}; pass both as the same kind")
-    x = xp.astype(x, reference.dtype, copy=False)
+    with np.errstate(over="ignore"):
+        if moved:
+            # float64 does not exist on every device, so the dtype is settled before the move.
+            x = x.astype("float32" if reference.dtype == xp.float32 else "float64", copy=False)
+        else:
+            x = xp.astype(x, reference.dtype, copy=False)
+    require_moderate(x, name)
+    if moved:
+        return xp.asarray(x, device=compat.device(reference))
     return x if is_numpy(x) else compat.to_device(x, compat.device(reference))
 
 
@@ -160,10 +195,18 @@ def channels_to_batch(image: Array, channel_axis: int | None) -> tuple[Array, Ca
     return xp.moveaxis(image, axis, 0), lambda result: xp.moveaxis(result, 0, axis)
 
 
+def shown(value: object) -> str:
+    """`value` in a message, on one line."""
+    if compat.is_array_api_obj(value) and not isinstance(value, (type, np.generic)):
+        return f"a {kind(value)} of shape {tuple(getattr(value, 'shape', ()))}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def checked_axis(axis: int, ndim: int, name: str, of: str) -> int:
     """`axis` counted from the front."""
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"{name} is {axis!r}; an integer is wanted")
+        raise TypeError(f"{name} is {shown(axis)}; an integer is wanted")
     if not -ndim <= axis < ndim:
         raise ValueError(f"{name} is {axis} but {of} has {ndim} dimensions; pass {-ndim} to {ndim - 1}")
     return int(axis) % ndim
@@ -175,36 +218,54 @@ def per_axis(value: int | Sequence[int], ndim: int, name: str, *, minimum: int) 
     try:
         result = tuple(int(v) for v in values)
         exact = all(r == v and not isinstance(v, bool) for r, v in zip(result, values, strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         exact, result = False, ()
     if not exact:
-        raise TypeError(f"{name} is {value!r}; an integer or one integer an axis is wanted")
+        raise TypeError(f"{name} is {shown(value)}; an integer or one integer an axis is wanted")
     if len(result) != ndim:
         raise ValueError(f"{name} has {len(result)} entries; {ndim} are wanted, one an axis of the psf")
     if min(result, default=minimum) < minimum:
-        raise ValueError(f"{name} is {value!r}; every entry must be at least {minimum}")
+        raise ValueError(f"{name} is {shown(value)}; every entry must be at least {minimum}")
     return result
 
 
-def number(value: float, name: str, *, minimum: float = -math.inf, above: float = -math.inf) -> float:
+def number(
+    value: float,
+    name: str,
+    *,
+    minimum: float = -math.inf,
+    above: float = -math.inf,
+    maximum: float = math.inf,
+) -> float:
     """`value` as a finite float within its bounds."""
-    if isinstance(value, (str, bytes, bool)) or value is None:
-        raise TypeError(f"{name} is {value!r}; a number is wanted")
+    complex_like = getattr(getattr(value, "dtype", None), "kind", "") == "c"
+    if isinstance(value, (str, bytes, bool)) or value is None or complex_like:
+        raise TypeError(f"{name} is {shown(value)}; a number is wanted")
     try:
         result = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} is {value!r}; a number is wanted") from None
+        raise TypeError(f"{name} is {shown(value)}; a number is wanted") from None
     if not math.isfinite(result):
         raise ValueError(f"{name} is {result}; a finite number is wanted")
     if result < minimum:
         raise ValueError(f"{name} is {result:g}; it must be at least {minimum:g}")
     if result <= above:
         raise ValueError(f"{name} is {result:g}; it must be larger than {above:g}")
+    if result > maximum:
+        raise ValueError(f"{name} is {result:g}; it must be at most {maximum:g}")
     return result
+
+
+def generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    """A source of random numbers from what NumPy takes as a seed."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng is {shown(rng)}; pass a numpy.random.Generator or an integer of at least 0") from None
 
 
 def choice(value: str, allowed: Sequence[str], name: str) -> str:
     """`value` if it is one of the words that are understood."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} is {value!r}; pass one of {', '.join(map(repr, allowed))}")
+        raise ValueError(f"{name} is {shown(value)}; pass one of {', '.join(map(repr, allowed))}")
     return value

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from ._array import Array, namespace, number
+import numpy as np
+
+from ._array import Array, namespace, number, shown
 from ._parallel import total
 
 
@@ -73,8 +75,8 @@ def iterate(
 
 def checked_num_iter(num_iter: int) -> int:
     """`num_iter` as a positive int."""
-    if isinstance(num_iter, bool) or not hasattr(num_iter, "__index__"):
-        raise TypeError(f"num_iter is {num_iter!r}; a positive integer is wanted")
+    if isinstance(num_iter, bool) or not isinstance(num_iter, (int, np.integer)):
+        raise TypeError(f"num_iter is {shown(num_iter)}; a positive integer is wanted")
     if num_iter < 1:
         raise ValueError(f"num_iter is {num_iter}; at least 1 is wanted")
     return int(num_iter)

@@ -16,7 +16,21 @@ from typing import Any
 import numpy as np
 
 from . import _fft
-from ._array import Array, choice, floating, is_numpy, kind, like, namespace, per_axis, scalar, to_numpy
+from ._array import (
+    Array,
+    choice,
+    floating,
+    from_python,
+    is_numpy,
+    kind,
+    like,
+    namespace,
+    per_axis,
+    require_moderate,
+    scalar,
+    shown,
+    to_numpy,
+)
 from ._edges import Axis, extend, fold
 from ._parallel import each
 
@@ -53,7 +67,7 @@ def psf_to_otf(psf: Array, shape: int | Sequence[int], *, center: int | Sequence
     >>> np.round(otf.real, 3)
     array([1.   , 0.854, 0.5  , 0.146, 0.   ])
     """
-    psf = floating(psf, "psf")
+    psf = floating(psf, "psf", moderate=True)
     grid = per_axis(shape, psf.ndim, "shape", minimum=1)
     origin = _origin(psf, center)
     return _spectrum(psf, grid, origin)
@@ -132,7 +146,7 @@ class Convolution:
         center: int | Sequence[int] | None = None,
         domain_shape: int | Sequence[int] | None = None,
     ) -> None:
-        psf = floating(psf, "psf")
+        psf = floating(psf, "psf", moderate=True)
         if not 1 <= psf.ndim <= 3:
             raise ValueError(f"psf has {psf.ndim} dimensions; 1, 2 or 3 are wanted: give batch axes to the image only")
         if not bool(namespace(psf).any(psf != 0)):
@@ -179,18 +193,23 @@ class Convolution:
         >>> Convolution.from_otf(shift, 4).forward(np.array([1.0, 2.0, 3.0, 4.0]))
         array([4., 1., 2., 3.])
         """
-        xp = namespace(otf) if hasattr(otf, "dtype") else np
-        otf = xp.asarray(otf)
-        if not xp.isdtype(otf.dtype, "numeric"):
+        otf = otf if hasattr(otf, "dtype") and not isinstance(otf, type) else from_python(otf, "otf")
+        otf = np.asarray(otf) if is_numpy(otf) else otf  # and not as a subclass
+        xp = namespace(otf)
+        if (is_numpy(otf) and otf.dtype.kind not in "iufc") or not xp.isdtype(otf.dtype, "numeric"):
             raise TypeError(f"otf has dtype {otf.dtype}; complex or real numbers are wanted")
         if not 1 <= otf.ndim <= 3:
             raise ValueError(f"otf has {otf.ndim} dimensions; 1, 2 or 3 are wanted")
+        if math.prod(otf.shape) == 0:
+            raise ValueError(f"otf is empty (shape {tuple(otf.shape)}); at least one sample is wanted on every axis")
         frames = per_axis(shape, otf.ndim, "shape", minimum=1)
         half = (*frames[:-1], frames[-1] // 2 + 1)
         single = otf.dtype in (xp.float32, xp.complex64)
-        otf = xp.astype(otf, xp.complex64 if single else xp.complex128, copy=False)
+        with np.errstate(over="ignore"):
+            otf = xp.astype(otf, xp.complex64 if single else xp.complex128, copy=False)
         if not bool(xp.all(xp.isfinite(xp.real(otf)) & xp.isfinite(xp.imag(otf)))):
             raise ValueError("otf has NaN or infinite samples; replace them")
+        require_moderate(xp.abs(otf), "otf")
         if tuple(otf.shape) == frames:
             axes = tuple(range(otf.ndim))
             mirrored = xp.roll(xp.flip(otf, axis=axes), (1,) * otf.ndim, axis=axes)
@@ -392,7 +411,7 @@ def _origin(psf: Array, center: int | Sequence[int] | None) -> tuple[int, ...]:
         return tuple(k // 2 for k in psf.shape)
     origin = per_axis(center, psf.ndim, "center", minimum=0)
     if any(c >= k for c, k in zip(origin, psf.shape, strict=True)):
-        raise ValueError(f"center is {center!r} but the psf has shape {tuple(psf.shape)}; pass a sample inside it")
+        raise ValueError(f"center is {shown(center)} but the psf has shape {tuple(psf.shape)}; pass a sample inside it")
     return origin
 
 

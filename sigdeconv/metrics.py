@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._array import Array, floating, number, to_numpy
+from ._array import Array, checked_axis, floating, number, to_numpy
 
 
 def psnr(truth: Array, estimate: Array, *, data_range: float | None = None) -> float:
@@ -34,7 +34,7 @@ def psnr(truth: Array, estimate: Array, *, data_range: float | None = None) -> f
     truth, estimate = _pair(truth, estimate)
     span = _span(truth, data_range)
     error = float(np.mean((truth - estimate) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(span**2 / error)
+    return math.inf if error == 0 else 20 * math.log10(span) - 10 * math.log10(error)
 
 
 def ssim(truth: Array, estimate: Array, *, data_range: float | None = None, channel_axis: int | None = None) -> float:
@@ -50,7 +50,9 @@ def ssim(truth: Array, estimate: Array, *, data_range: float | None = None, chan
 
     structural_similarity: Any = skimage.metrics.structural_similarity
     truth, estimate = _pair(truth, estimate)
-    sides = [n for axis, n in enumerate(truth.shape) if channel_axis is None or axis != channel_axis % truth.ndim]
+    if channel_axis is not None:
+        channel_axis = checked_axis(channel_axis, truth.ndim, "channel_axis", "truth")
+    sides = [n for axis, n in enumerate(truth.shape) if axis != channel_axis]
     if min(sides, default=0) < 11:
         raise ValueError(f"truth has shape {truth.shape}; the window of ssim needs at least 11 samples on each axis")
     return float(
@@ -110,7 +112,10 @@ def _pair(
     truth: Array, estimate: Array, name: str = "estimate", first: str = "truth"
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Two float64 NumPy arrays of one shape."""
-    a, b = (np.asarray(to_numpy(floating(x, n)), dtype=np.float64) for x, n in ((truth, first), (estimate, name)))
+    a, b = (
+        np.asarray(to_numpy(floating(x, n, moderate=True)), dtype=np.float64)
+        for x, n in ((truth, first), (estimate, name))
+    )
     if a.shape != b.shape:
         raise ValueError(f"{name} has shape {b.shape} but {first} has {a.shape}; pass arrays of one shape")
     return a, b
@@ -118,7 +123,7 @@ def _pair(
 
 def _span(truth: np.ndarray[Any, Any], data_range: float | None) -> float:
     if data_range is not None:
-        return number(data_range, "data_range", above=0.0)
+        return number(data_range, "data_range", above=0.0, maximum=1e100)
     span = float(np.ptp(truth))
     if span == 0:
         raise ValueError("truth is flat, so its range is zero; pass data_range")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._array import Array, floating, namespace, number, per_axis, to_numpy
+from ._array import Array, floating, generator, namespace, number, per_axis, to_numpy
 from .convolution import Convolution, psf_for
 
 Rng = np.random.Generator | int | None
@@ -52,7 +52,7 @@ def through_frame(scene: Array, psf: Array) -> Exposure:
     >>> through_frame(np.arange(6.0), np.ones(3) / 3).truth
     array([1., 2., 3., 4.])
     """
-    scene = floating(scene, "scene")
+    scene = floating(scene, "scene", moderate=True)
     psf = psf_for(psf, scene)
     frame = tuple(n - k + 1 for n, k in zip(scene.shape[scene.ndim - psf.ndim :], psf.shape, strict=True))
     if min(frame) < 1:
@@ -68,9 +68,9 @@ def blur(scene: Array, psf: Array, *, boundary: str = "reflect") -> Array:
 
     `boundary` is "reflect", "periodic" or "zero" (see `sigdeconv.Convolution`). `through_frame` needs no assumption.
     """
-    scene = floating(scene, "scene")
+    scene = floating(scene, "scene", moderate=True)
     psf = psf_for(psf, scene)
-    if boundary == "free":
+    if isinstance(boundary, str) and boundary == "free":
         raise ValueError("boundary is 'free', which makes the image smaller than the scene; use through_frame")
     return Convolution(psf, scene.shape[scene.ndim - psf.ndim :], boundary=boundary).forward(scene)
 
@@ -89,15 +89,15 @@ def gaussian_noise(image: Array, *, sigma: float | None = None, bsnr: float | No
     rng : numpy.random.Generator or int, optional
         Source of the noise, or its seed.
     """
-    image = floating(image, "image")
+    image = floating(image, "image", moderate=True)
     if (sigma is None) == (bsnr is None):
         raise ValueError(f"sigma is {sigma} and bsnr is {bsnr}; pass one of the two")
     if bsnr is not None:
         variance = float(np.var(np.asarray(to_numpy(image), dtype=np.float64)))
-        sigma = math.sqrt(variance) * 10 ** (-number(bsnr, "bsnr") / 20)
+        sigma = math.sqrt(variance) * 10 ** (-number(bsnr, "bsnr", minimum=-300) / 20)
     assert sigma is not None
-    sigma = number(sigma, "sigma", minimum=0.0)
-    return image + _like(np.random.default_rng(rng).standard_normal(image.shape) * sigma, image)
+    sigma = number(sigma, "sigma", minimum=0.0, maximum=1e30)
+    return image + _like(generator(rng).standard_normal(image.shape) * sigma, image)
 
 
 def poisson_noise(
@@ -123,7 +123,7 @@ def poisson_noise(
     array
         Counts in photons, background included, of the kind and floating dtype of `image`.
     """
-    image = floating(image, "image")
+    image = floating(image, "image", moderate=True)
     expected = np.asarray(to_numpy(image), dtype=np.float64)
     # A blur by FFT leaves rounding of this order below zero where it is dark.
     if expected.min() < -1e-6 * max(expected.max(), 0.0):
@@ -139,11 +139,11 @@ def poisson_noise(
     expected = expected + number(background, "background", minimum=0.0)
     if expected.max() > 1e18:
         raise ValueError(f"image expects {expected.max():g} photons at its peak; at most 1e18 can be counted")
-    generator = np.random.default_rng(rng)
-    counts = generator.poisson(expected).astype(np.float64)
-    noise = number(read_noise, "read_noise", minimum=0.0)
+    source = generator(rng)
+    counts = np.asarray(source.poisson(expected), dtype=np.float64)
+    noise = number(read_noise, "read_noise", minimum=0.0, maximum=1e30)
     if noise:
-        counts += noise * generator.standard_normal(counts.shape)
+        counts += noise * source.standard_normal(counts.shape)
     return _like(counts, image)
 
 
@@ -151,10 +151,10 @@ def spikes(length: int, *, num: int = 12, rng: Rng = None) -> Array:
     """A sparse 1-D signal of `num` spikes of both signs, as reflections in the ground: shape (length,)."""
     (n,) = per_axis(length, 1, "length", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=0)
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     signal = np.zeros(n)
-    where = generator.choice(n, size=min(num, n), replace=False)
-    signal[where] = generator.choice([-1.0, 1.0], where.size) * generator.uniform(0.3, 1.0, where.size)
+    where = source.choice(n, size=min(num, n), replace=False)
+    signal[where] = source.choice([-1.0, 1.0], where.size) * source.uniform(0.3, 1.0, where.size)
     return signal
 
 
@@ -162,10 +162,10 @@ def spectrum(length: int, *, num: int = 8, rng: Rng = None) -> Array:
     """Narrow spectral lines on a smooth continuum, 1-D, positive, peak 1: shape (length,)."""
     (n,) = per_axis(length, 1, "length", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     t = np.arange(n)
     signal = 0.1 + 0.05 * np.cos(2 * math.pi * t / n)
-    for center, height in zip(generator.uniform(0, n, num), generator.uniform(0.2, 1.0, num), strict=True):
+    for center, height in zip(source.uniform(0, n, num), source.uniform(0.2, 1.0, num), strict=True):
         signal += height * np.exp(-0.5 * ((t - center) / 1.2) ** 2)
     return signal / signal.max()
 
@@ -174,10 +174,10 @@ def stars(shape: tuple[int, int], *, num: int = 100, rng: Rng = None) -> Array:
     """A field of `num` point sources, brightness spread over three decades, peak 1, on black: shape (rows, columns)."""
     size = per_axis(shape, 2, "shape", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     image = np.zeros(size)
-    at = tuple(generator.integers(0, n, num) for n in size)
-    np.add.at(image, at, 10 ** generator.uniform(-3, 0, num))
+    at = tuple(source.integers(0, n, num) for n in size)
+    np.add.at(image, at, 10 ** source.uniform(-3, 0, num))
     return image / image.max()
 
 
@@ -215,10 +215,10 @@ def hollow_spheres(shape: tuple[int, int, int], *, num: int = 12, radius: float 
     size = per_axis(shape, 3, "shape", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
     radius = number(radius, "radius", above=0.0)
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     grid = np.meshgrid(*(np.arange(n, dtype=float) for n in size), indexing="ij", sparse=True)
     volume = np.zeros(size)
-    for center in generator.uniform(0, 1, (num, 3)) * np.array(size):
+    for center in source.uniform(0, 1, (num, 3)) * np.array(size):
         away = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(grid, center, strict=True)))
         volume = np.maximum(volume, np.clip(1.25 - np.abs(away - radius), 0.0, 1.0))
     return volume

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _fft
-from .._array import Array, channels_to_batch, choice, floating, like, namespace, number, to_numpy
+from .._array import Array, channels_to_batch, choice, floating, generator, like, namespace, number, shown, to_numpy
 from .._iterate import Callback, iterate
 from .._parallel import each
 from ..convolution import Convolution, psf_for, psf_to_otf
@@ -19,9 +19,10 @@ from .selection import Spectrum, chosen_balance
 
 Rough = tuple[Array, ...]  #: real arrays that broadcast to a half spectrum and whose sum is ``|L|``
 
+HEAVIEST = 1e12  # balance: only a constant passes
 REGULARIZERS = ("laplacian", "identity")
 FILL_ITERATIONS = 30  # conjugate gradients for the data past the frame, at most
-FILL_TOLERANCE = 1e-3  # of the norm of those data: finer steps move the result by less than a hundredth of a decibel
+FILL_TOLERANCE = 1e-3  # of the norm of those data: finer, and a 256 x 256 image moves by a hundredth of a decibel
 CAUTION = (100.0, 10.0, 1.0)  # factors of the balance in the rounds of predicting the data past the frame
 
 
@@ -84,7 +85,7 @@ def inverse_filter(
     >>> bool(np.abs(wiener(noisy, psf, boundary="periodic") - x).max() < 0.5)
     True
     """
-    image, channels_back = channels_to_batch(floating(image, "image"), channel_axis)
+    image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
     cutoff = number(cutoff, "cutoff", minimum=0.0)
     problem = Periodic.of(image, psf, boundary)
     H, xp = problem.otf, namespace(problem.otf)
@@ -165,9 +166,11 @@ def wiener(
     >>> float(np.mean((restored - x) ** 2)) < 0.7 * float(np.mean((y - x) ** 2))
     True
     """
-    image, channels_back = channels_to_batch(floating(image, "image"), channel_axis)
+    image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
     if balance is not None:
-        return channels_back(_wiener(image, psf, number(balance, "balance", minimum=0.0), regularizer, boundary))
+        return channels_back(
+            _wiener(image, psf, number(balance, "balance", minimum=0.0, maximum=HEAVIEST), regularizer, boundary)
+        )
     # Each image of a batch gets a balance of its own.
     psf = psf if isinstance(psf, Convolution) else psf_for(psf, image)
     batch = image.shape[: max(image.ndim - psf.ndim, 0)]
@@ -361,15 +364,15 @@ def unsupervised_wiener(
     >>> bool(0.4 < result.noise_precision**-0.5 < 0.6)      # the noise had a standard deviation of 0.5
     True
     """
-    image, channels_back = channels_to_batch(floating(image, "image"), channel_axis)
+    image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
     problem = Periodic.of(image, psf, boundary)
     rough = _roughness(problem, regularizer)
     if isinstance(burn_in, bool) or not isinstance(burn_in, (int, np.integer)) or burn_in < 0:
-        raise ValueError(f"burn_in is {burn_in!r}; an integer of at least 0 is wanted")
+        raise ValueError(f"burn_in is {shown(burn_in)}; an integer of at least 0 is wanted")
     chains: tuple[list[Any], list[Any]] = ([], [])
     if problem.unknown:
         problem = replace(problem, image=_begun(problem, rough))
-    samples = _gibbs(problem, _penalty(problem, rough), np.random.default_rng(rng), burn_in, chains)
+    samples = _gibbs(problem, _penalty(problem, rough), generator(rng), burn_in, chains)
     restored = iterate(
         samples,
         num_iter=num_iter,

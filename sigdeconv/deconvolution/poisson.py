@@ -84,7 +84,7 @@ def richardson_lucy(
 
     Acceleration "conjugate" follows Kaufman: directions of Richardson-Lucy made conjugate, bent so that no voxel turns
     negative, with a line search that costs no transform since blurring is linear; the likelihood rises monotonically.
-    It reaches the likelihood of 100 plain iterations in 11 to 18. "biggs-andrews" and "heavy-ball" extrapolate the
+    It reaches the likelihood of 100 plain iterations in 11 to 20. "biggs-andrews" and "heavy-ball" extrapolate the
     last step. Every iteration costs one `forward` and one `adjoint`.
 
     Without a prior the limit of many iterations is not the truth but noise: sharp points on dark ground. Stop before,

@@ -18,6 +18,7 @@ Kernel = np.ndarray[Any, Any]
 
 FLAT = 1e6  # sigma in array sizes from which a Gaussian is flat to double precision; beyond, differences cancel
 POINT = 1e-6  # sigma in pixels below which a Gaussian lies in one pixel
+SMALLEST_DISK = 1e-3  # pixel; a smaller radius lies in one pixel as well
 SLIVER = 1e-9  # pixel; extents and areas below are rounding, not coverage
 COARSEST_PIXEL = 15.0  # Airy radii; a larger pixel sees a point and is a mistake of units
 
@@ -107,7 +108,7 @@ def disk(radius: float) -> Kernel:
            [0.137, 0.141, 0.137],
            [0.077, 0.137, 0.077]])
     """
-    r = number(radius, "radius", above=0.0)
+    r = max(number(radius, "radius", above=0.0), SMALLEST_DISK)
     half = max(math.ceil(r - 0.5), 0)
     corners = np.arange(half + 1) + 0.5
     area = _quarter_disk(corners, r)
@@ -321,7 +322,7 @@ def _whole(area: Kernel) -> Kernel:
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     entries = (shape,) if isinstance(shape, (int, np.integer)) else shape
-    ndim = len(entries) if isinstance(entries, Sequence | np.ndarray) else 1
+    ndim = len(entries) if np.ndim(entries) else 1
     if not 1 <= ndim <= 3:
         raise ValueError(f"shape has {ndim} entries; one to three are wanted")
     return per_axis(entries, ndim, "shape", minimum=1)
