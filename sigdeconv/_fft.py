@@ -60,11 +60,11 @@ def transform_axis(x: Array, axis: int, *, real: bool) -> Array:
     return (fft.rfft if real else fft.fft)(x, axis=axis)
 
 
-def inverse(spectrum: Array, grid: Sequence[int]) -> Array:
-    """The real array on `grid` that has this half spectrum."""
+def inverse(spectrum: Array, grid: Sequence[int], *, overwrite: bool = False) -> Array:
+    """The real array on `grid` that has this half spectrum, which `overwrite` gives away."""
     axes = tuple(range(-len(grid), 0))
     if is_numpy(spectrum):
-        return scipy.fft.irfftn(spectrum, s=tuple(grid), axes=axes, workers=_parallel.workers())
+        return scipy.fft.irfftn(spectrum, s=tuple(grid), axes=axes, workers=_parallel.workers(), overwrite_x=overwrite)
     xp = namespace(spectrum)
     for axis in axes[:-1]:
         spectrum = xp.fft.ifft(spectrum, n=grid[axis], axis=axis)
@@ -115,8 +115,9 @@ def filter(  # noqa: A001  (the field's word)
         _parallel.each(
             lambda s, t: s * (np.conj(t) if conjugate else t), spectrum, _aligned(transfer, x.ndim), out=spectrum
         )
-        out[...] = inverse(spectrum, grid)[(..., *(slice(n) for n in shape))]
-        return out if then is None else _parallel.each(then[0], out, *then[1:], out=out)
+        y = inverse(spectrum, grid, overwrite=True)[(..., *(slice(n) for n in shape))]
+        finish, *arrays = then or (lambda y: y,)
+        return _parallel.each(finish, y, *arrays, out=out)
     items = list(np.ndindex(*batch))
     if ndim == 1 or (len(items) > 1 and math.prod(grid) <= BLOCK):
         whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
