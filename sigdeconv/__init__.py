@@ -5,6 +5,8 @@ from ._iterate import Iteration
 from .convolution import Convolution, psf_to_otf
 from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
 from .deconvolution.poisson import richardson_lucy
+from .deconvolution.variational import hessian_schatten, hyper_laplacian, sparse_spikes, total_variation
+from .deconvolution.wavelets import wavelet_sparse
 
 __version__ = "0.1.0"
 
@@ -12,12 +14,17 @@ __all__ = [
     "Convolution",
     "Iteration",
     "UnsupervisedWiener",
+    "hessian_schatten",
+    "hyper_laplacian",
     "inverse_filter",
     "metrics",
     "psf",
     "psf_to_otf",
     "richardson_lucy",
     "simulate",
+    "sparse_spikes",
+    "total_variation",
     "unsupervised_wiener",
+    "wavelet_sparse",
     "wiener",
 ]

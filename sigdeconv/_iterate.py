@@ -7,8 +7,8 @@ about iterating is here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -29,11 +29,15 @@ class Iteration:
         The restored image so far, of the shape of the result. It is valid during the call only: copy what you keep.
     change : float
         Norm of the last step relative to the norm of the estimate; of a batch, the largest. NaN after the first.
+    chosen : mapping of str to float, or to a tuple of them, one for each item of a batch
+        What the method chose from the data, by the name of the parameter (``weight``, ``sigma``, ...); empty where the
+        caller gave everything.
     """
 
     index: int
     estimate: Array
     change: float
+    chosen: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
 
 
 Callback = Callable[[Iteration], bool | None]
@@ -48,12 +52,14 @@ def iterate(
     ndim: int,
     view: Callable[[Array], Array],
     back: Callable[[Array], Array],
+    chosen: Mapping[str, float | tuple[float, ...]] | None = None,
 ) -> Array:
     """Run `steps` until `num_iter`, a relative change of at most `tol`, or a callback that returns True.
 
     `view` crops an estimate to the frame, ``(..., *frame)`` with `ndim` axes of the frame, and `back` gives that the
-    order of axes of the result.
+    order of axes of the result. `chosen` is handed to the callback.
     """
+    chosen = {} if chosen is None else chosen
     num_iter = checked_num_iter(num_iter)
     tol = number(tol, "tol", minimum=0.0)
     if callback is not None and not callable(callback):
@@ -65,7 +71,7 @@ def iterate(
             continue
         estimate = view(x)
         change = _change(estimate, previous, ndim)
-        if callback is not None and callback(Iteration(index, back(estimate), change)):
+        if callback is not None and callback(Iteration(index, back(estimate), change, chosen)):
             break
         if change <= tol:
             break

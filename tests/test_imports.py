@@ -23,7 +23,7 @@ _FFT = _PARALLEL | {"_parallel"}
 _EDGES = _FFT | {"_fft"}
 _CONVOLUTION = _EDGES | {"_edges"}
 _ABOVE = _CONVOLUTION | {"convolution"}
-_PUBLIC = _ABOVE | {"_iterate", "differences", "psf", "deconvolution", "simulate", "metrics"}
+_PUBLIC = _ABOVE | {"_iterate", "differences", "psf", "denoisers", "deconvolution", "simulate", "metrics"}
 _TOP = _PUBLIC | {"chunked", "io", "transposed", "sigdeconv"}
 
 # Room (a module, or a package with all its modules) -> rooms that it may import besides itself. A module that is not
@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "psf": {"_array"},
     "metrics": {"_array"},
     "simulate": _ABOVE,
-    "deconvolution": _ABOVE | {"_iterate", "differences"},
+    "denoisers": _FFT | {"_fft"},
+    "deconvolution": _ABOVE | {"_iterate", "differences", "denoisers", "psf"},
     "transposed": _PUBLIC | {"io"},
     "chunked": {"_array", "_parallel"},  # no algorithm: it is handed a function
     "_formats": set(),
@@ -67,6 +68,7 @@ HEAVY = {
     "click",
     "tqdm",
     "astropy",
+    "pywt",
 }
 
 

@@ -54,7 +54,7 @@ class Periodic:
         else:
             reach = [n + k - 1 for n, k in zip(frame, psf.shape, strict=True)]
             grid = tuple(_fft.fast_length(n, real=i == ndim - 1) for i, n in enumerate(reach))
-            image = _continued(image, frame, grid, dark=boundary == "zero")
+            image = continued(image, frame, grid, dark=boundary == "zero")
         return cls(image, psf_to_otf(psf, grid, center=center), frame, grid, boundary == "free")
 
     def filtered(self, transfer: Array) -> Array:
@@ -106,7 +106,7 @@ class Periodic:
         return replace(self, image=image)
 
 
-def _continued(image: Array, frame: tuple[int, ...], grid: tuple[int, ...], *, dark: bool) -> Array:
+def continued(image: Array, frame: tuple[int, ...], grid: tuple[int, ...], *, dark: bool) -> Array:
     """The image on the grid: dark past the frame, or passing smoothly from its end into its beginning.
 
     The gap is a cross-fade of the two mirror images that continue the two ends.

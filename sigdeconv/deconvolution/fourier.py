@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _fft
 from .._array import Array, channels_to_batch, choice, floating, generator, like, namespace, number, shown, to_numpy
-from .._iterate import Callback, iterate
+from .._iterate import Callback, Iteration, iterate
 from .._parallel import each
 from ..convolution import Convolution, psf_for, psf_to_otf
 from ._periodic import Periodic
@@ -102,6 +102,7 @@ def wiener(
     balance: float | None = None,
     regularizer: str | Array | Convolution = "laplacian",
     boundary: str = "free",
+    callback: Callback | None = None,
     channel_axis: int | None = None,
 ) -> Array:
     """Restore by the Wiener-Hunt filter: least squares with a penalty on roughness, one division for each frequency.
@@ -123,6 +124,8 @@ def wiener(
     boundary : {"free", "periodic", "zero", "reflect"}
         What lies past the frame. "free": it is unknown, and no edge is invented. "periodic": the closed form of the
         textbook. See `Convolution`.
+    callback : callable, optional
+        Called once with an `Iteration`; its ``chosen["balance"]`` is what was chosen (of a batch, a tuple).
     channel_axis : int, optional
         Axis of colours.
 
@@ -167,27 +170,34 @@ def wiener(
     True
     """
     image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
-    if balance is not None:
-        return channels_back(
-            _wiener(image, psf, number(balance, "balance", minimum=0.0, maximum=HEAVIEST), regularizer, boundary)
-        )
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is a {type(callback).__name__}; a function of one Iteration is wanted")
+    weight = None if balance is None else number(balance, "balance", minimum=0.0, maximum=HEAVIEST)
     # Each image of a batch gets a balance of its own.
     psf = psf if isinstance(psf, Convolution) else psf_for(psf, image)
     batch = image.shape[: max(image.ndim - psf.ndim, 0)]
-    if math.prod(batch) == 1:
-        return channels_back(_wiener(image, psf, None, regularizer, boundary))
-    xp = namespace(image)
-    items = [_wiener(image[(*index, ...)], psf, None, regularizer, boundary) for index in np.ndindex(*batch)]
-    return channels_back(xp.reshape(xp.stack(items), image.shape))
+    if weight is not None or math.prod(batch) == 1:
+        result, found = _wiener(image, psf, weight, regularizer, boundary)
+        balances: Any = found
+    else:
+        xp = namespace(image)
+        items = [_wiener(image[(*index, ...)], psf, None, regularizer, boundary) for index in np.ndindex(*batch)]
+        result = xp.reshape(xp.stack([item for item, _ in items]), image.shape)
+        balances = tuple(found for _, found in items)
+    result = channels_back(result)
+    if callback is not None:
+        callback(Iteration(1, result, math.nan, {} if weight is not None else {"balance": balances}))
+    return result
 
 
 def _wiener(
     image: Array, psf: Array | Convolution, balance: float | None, regularizer: str | Array | Convolution, boundary: str
-) -> Array:
+) -> tuple[Array, float]:
+    """The restoration and its balance."""
     problem = Periodic.of(image, psf, boundary)
     rough = _roughness(problem, regularizer)
     problem, balance = _completed(problem, rough, balance)
-    return problem.filtered(_wiener_filter(problem.otf, rough, balance))
+    return problem.filtered(_wiener_filter(problem.otf, rough, balance)), balance
 
 
 def _completed(problem: Periodic, rough: Rough, balance: float | None) -> tuple[Periodic, float]:

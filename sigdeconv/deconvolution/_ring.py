@@ -1,0 +1,157 @@
+"""The blur on a ring: a periodic grid on which it is one product per frequency, of which the frame sees a part.
+
+Every boundary and every stride is the same problem, ``y = M H x`` on the ring with ``M`` the trust in each sample (zero
+past the frame, between strided samples and at bad pixels) and with ``x`` in a set of scenes: all of them, those that
+are dark past the frame, or those that are mirrored there. The frame is the first samples of the ring.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import _fft
+from .._array import Array, choice, namespace
+from ..convolution import BOUNDARIES, Convolution, psf_for, psf_to_otf
+from ._periodic import continued
+
+Projection = Callable[[Array], Array]  #: the nearest scene of a set
+
+
+@dataclass(frozen=True)
+class Ring:
+    """``y = M H x + noise``."""
+
+    data: Array  #: ``y``, shape ``(..., *grid)``, zero where the trust is
+    trust: Array | None  #: ``M``, broadcast against the data; None if all samples are known alike
+    otf: Array  #: half spectrum on `grid`
+    grid: tuple[int, ...]
+    frame: tuple[slice, ...]  #: what the result shows
+    project: Projection | None  #: onto the scenes that the boundary allows; None if it allows all
+    first: Array  #: the data with a smooth continuation where nothing is known
+
+    @classmethod
+    def of(cls, image: Array, psf: Array | Convolution, boundary: str, weights: Array | None = None) -> Ring:
+        """The problem for an image and a PSF or a ready operator; `weights` has the image's shape."""
+        boundary = choice(boundary, BOUNDARIES, "boundary")
+        center: Any = None
+        stride: tuple[int, ...] | None = None
+        kernel = psf
+        if isinstance(psf, Convolution):
+            if psf.ndim > image.ndim or tuple(image.shape[image.ndim - psf.ndim :]) != psf.shape:
+                raise ValueError(
+                    f"image has shape {tuple(image.shape)} but the Convolution observes {psf.shape}; "
+                    "build it for this shape"
+                )
+            boundary, center, stride, kernel = psf.boundary, psf.center, psf.stride, psf.psf
+            if kernel is None:
+                return cls._around(image, psf.transfer_like(image), psf.grid, psf.shape, (1,) * psf.ndim, None, weights)
+        kernel = psf_for(kernel, image)
+        ndim = kernel.ndim
+        stride = (1,) * ndim if stride is None else stride
+        sizes = tuple(n * s for n, s in zip(image.shape[image.ndim - ndim :], stride, strict=True))
+        if boundary == "periodic":
+            grid = sizes
+        elif boundary == "reflect":
+            grid = tuple(2 * n for n in sizes)
+        else:
+            reach = [n + k - 1 for n, k in zip(sizes, kernel.shape, strict=True)]
+            grid = tuple(_fft.fast_length(n, real=i == ndim - 1) for i, n in enumerate(reach))
+        project: Projection | None = None
+        if boundary == "zero":
+            inside = _inside(image, sizes, grid)
+
+            def project(x: Array) -> Array:
+                return x * inside
+
+        elif boundary == "reflect":
+
+            def project(x: Array) -> Array:
+                for axis in range(-ndim, 0):
+                    x = 0.5 * (x + namespace(x).flip(x, axis=axis))
+                return x
+
+        otf = psf_to_otf(kernel, grid, center=center)
+        return cls._around(image, otf, grid, sizes, stride, project, weights)
+
+    @classmethod
+    def _around(
+        cls,
+        image: Array,
+        otf: Array,
+        grid: tuple[int, ...],
+        sizes: tuple[int, ...],
+        stride: tuple[int, ...],
+        project: Projection | None,
+        weights: Array | None,
+    ) -> Ring:
+        """Lay image and trust on the ring."""
+        xp, ndim = namespace(image), len(grid)
+        batch = tuple(image.shape[: image.ndim - ndim])
+        frame = tuple(slice(n) for n in sizes)
+        strided = (..., *(slice(None, n, s) for n, s in zip(sizes, stride, strict=True)))
+        first = image
+        if max(stride) > 1:
+            for axis, s in enumerate(stride, start=-ndim):
+                first = xp.repeat(first, s, axis=axis)
+        known = max(stride) == 1 and grid == sizes and weights is None
+        if known:
+            return cls(image, None, otf, grid, frame, project, image)
+        thin = (1,) * len(batch) if weights is None else batch
+        trust = xp.zeros((*thin, *grid), dtype=image.dtype, device=image.device)
+        trust[strided] = 1.0 if weights is None else weights
+        data = xp.zeros((*batch, *grid), dtype=image.dtype, device=image.device)
+        data[strided] = image if weights is None else xp.where(weights > 0, image, xp.zeros_like(image))
+        if weights is not None:
+            first = _filled(first, data, trust, frame, stride)
+        if grid == tuple(2 * n for n in sizes):
+            first = _mirrored_out(first, ndim)
+        elif grid != sizes:
+            first = continued(first, sizes, grid, dark=project is not None)
+        return cls(data, trust, otf, grid, frame, project, first)
+
+    @property
+    def ndim(self) -> int:
+        """Axes of the frame."""
+        return len(self.grid)
+
+    @property
+    def count(self) -> float:
+        """Samples that count, each by its trust, of all items together."""
+        xp = namespace(self.data)
+        if self.trust is None:
+            return float(math.prod(self.data.shape))
+        items: float = math.prod(self.data.shape) / math.prod(self.trust.shape)
+        return float(xp.sum(self.trust)) * items
+
+    def blurred(self, x: Array) -> Array:
+        """``H x`` on the whole ring."""
+        return _fft.filter(x, self.otf, self.grid, self.grid)
+
+
+def _inside(image: Array, sizes: tuple[int, ...], grid: tuple[int, ...]) -> Array:
+    xp = namespace(image)
+    inside = xp.zeros(grid, dtype=image.dtype, device=image.device)
+    inside[tuple(slice(n) for n in sizes)] = 1.0
+    return inside
+
+
+def _mirrored_out(x: Array, ndim: int) -> Array:
+    xp = namespace(x)
+    for axis in range(-ndim, 0):
+        x = xp.concat([x, xp.flip(x, axis=axis)], axis=axis)
+    return x
+
+
+def _filled(first: Array, data: Array, trust: Array, frame: tuple[slice, ...], stride: tuple[int, ...]) -> Array:
+    """The first guess with the mean of the good samples in place of the bad ones."""
+    xp, ndim = namespace(data), len(frame)
+    axes = tuple(range(-ndim, 0))
+    light = xp.sum(data * xp.astype(trust > 0, data.dtype), axis=axes, keepdims=True)
+    number = xp.sum(xp.astype(trust > 0, data.dtype), axis=axes, keepdims=True)
+    good = trust[(..., *(slice(None, f.stop, s) for f, s in zip(frame, stride, strict=True)))] > 0
+    for axis, s in enumerate(stride, start=-ndim):
+        good = xp.repeat(good, s, axis=axis) if s > 1 else good
+    return xp.where(good, first, light / xp.maximum(number, xp.ones_like(number)))

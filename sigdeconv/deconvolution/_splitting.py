@@ -1,0 +1,262 @@
+"""Alternating directions (ADMM) for ``1/2 |M^(1/2) (H x - y)|^2 + weight sum phi(D x)`` on a ring, ``x`` within bounds.
+
+The unknown is split from its differences ``v = D x``, from the blurred scene ``u = H x`` where not all of it is known,
+and from its bounded version ``c = x`` where it has bounds. The step in ``x`` is one division per frequency, all others
+are one formula per sample. In the papers' symbols, with the scaled duals of ``v, u, c`` written ``d, e, f``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import _fft
+from .._array import Array, is_numpy, namespace
+from .._parallel import each, run
+from ._ring import Ring
+
+Stencil = tuple[tuple[tuple[int, ...], float], ...]  #: a difference: offsets and their coefficients, of sum zero
+Prox = Callable[[list[Array], Any], list[Array]]  #: the nearest differences that cost less: prox of t phi at q
+
+FORGET = 0.1  # penalty of u = H x relative to a trust of one: 0.03 to 1 are alike
+HOLD = 1e-3  # penalty of c = x relative to the squared gain of the PSF
+CHUNK = 1 << 14  # samples of each difference that are handled together: a dozen such operands fit a core's cache
+
+
+class Prior(Protocol):
+    """``sum phi(D x)``: the differences of a scene on a ring, and how they shrink."""
+
+    def apply(self, x: Array) -> list[Array]:
+        """``D x``, of which each part has the shape of the ring."""
+
+    def adjoint(self, v: Sequence[Array]) -> Array:
+        """``D^T v``."""
+
+    def power(self, grid: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """``sum |D_k|^2`` at the frequencies of the half spectrum."""
+
+    def prox(self, q: list[Array], t: Any, /) -> list[Array]:
+        """What is nearest to `q` and costs less: the prox of ``t phi``; of parts of shape ``(channels, samples)``."""
+
+    def cost(self, q: list[Array], /) -> Array:
+        """``phi`` of each sample, shape ``(1, samples)``."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """A prior on differences of neighbouring samples."""
+
+    stencils: tuple[Stencil, ...]
+    prox: Prox
+    cost: Callable[[list[Array]], Array]
+
+    def apply(self, x: Array) -> list[Array]:
+        """Each stencil's difference."""
+        return [_shifted_sum(x, stencil, 1) for stencil in self.stencils]
+
+    def adjoint(self, v: Sequence[Array]) -> Array:
+        """The transpose of `apply`."""
+        result = None
+        for part, stencil in zip(v, self.stencils, strict=True):
+            back = _shifted_sum(part, stencil, -1)
+            result = back if result is None else each(lambda a, b: a + b, result, back, out=result)
+        return result
+
+    def power(self, grid: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Squared modulus of the stencils' transfer functions."""
+        lines = [np.fft.fftfreq(n) for n in grid[:-1]] + [np.fft.rfftfreq(grid[-1])]
+        phases = np.meshgrid(*lines, indexing="ij", sparse=True)
+        power = np.zeros((*grid[:-1], grid[-1] // 2 + 1))
+        for stencil in self.stencils:
+            transfer = np.zeros((), dtype=complex)
+            for offset, coefficient in stencil:
+                angle = sum(f * o for f, o in zip(phases, offset, strict=True))
+                transfer = transfer + coefficient * np.exp(2j * np.pi * angle)
+            power += np.abs(transfer) ** 2
+        return power
+
+
+def _shifted_sum(x: Array, stencil: Stencil, sign: int) -> Array:
+    """``sum c x[i + sign o]`` around the ring."""
+    xp = namespace(x)
+    result = None
+    for offset, coefficient in stencil:
+        axes = tuple(axis for axis, o in enumerate(offset, start=-len(offset)) if o)
+        part = xp.roll(x, tuple(-sign * o for o in offset if o), axis=axes) if axes else x
+        if result is None:
+            result = coefficient * part
+        elif coefficient == 1:
+            result += part
+        elif coefficient == -1:
+            result -= part
+        else:
+            result += coefficient * part
+    return result
+
+
+class Splitting:
+    """The state of the iteration; `weight` may be changed between steps.
+
+    Parameters
+    ----------
+    ring, prior
+        The problem.
+    weight : float
+        Of the prior.
+    threshold : float
+        ``weight / mu``, by which differences shrink in one step; it sets the speed and not the solution. Kept when the
+        weight changes, so that the duals stay right.
+    bounds : (float, float), optional
+        Of the samples; infinite where open.
+    coupled : bool
+        The first axis of the data is colours that share their edges, not a batch.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        prior: Prior,
+        weight: float,
+        *,
+        threshold: float,
+        bounds: tuple[float, float] | None = None,
+        coupled: bool = False,
+    ) -> None:
+        self.ring, self.prior, self.threshold, self.bounds, self.coupled = ring, prior, threshold, bounds, coupled
+        xp, y = namespace(ring.data), ring.data
+        self.masked = ring.trust is not None
+        self.mu_u = FORGET if self.masked else 1.0
+        self.constrained = bounds is not None or ring.project is not None
+        otf = ring.otf
+        self.H2 = xp.real(otf) ** 2 + xp.imag(otf) ** 2
+        self.mu_c = HOLD * float(xp.max(self.H2)) if self.constrained else 0.0
+        self.D2 = xp.asarray(prior.power(ring.grid).astype("float32" if y.dtype == xp.float32 else "float64"))
+        if not is_numpy(y):
+            self.D2 = xp.asarray(self.D2, device=y.device)
+        self.weight = weight
+        self.known = None if self.masked else xp.conj(otf) * _fft.transform(y, ring.grid)
+        self.x = x = ring.first
+        self.v_ahead = prior.apply(x)  # 2 v - q with v = q = D x
+        self.d = [xp.zeros_like(v) for v in self.v_ahead]
+        if self.masked:
+            self.u_ahead = ring.first
+            self.e = xp.zeros_like(y)
+        if self.constrained:
+            self.f = xp.zeros_like(y)
+            self.c = self._bounded(x)
+            self.c_ahead = self.c
+
+    @property
+    def weight(self) -> float:
+        """Of the prior."""
+        return self._weight
+
+    @weight.setter
+    def weight(self, weight: float) -> None:
+        self._weight = weight
+        self.mu = weight / self.threshold
+        self.inverse = 1 / (self.mu_u * self.H2 + self.mu * self.D2 + self.mu_c)
+
+    def _bounded(self, x: Array) -> Array:
+        xp = namespace(x)
+        if self.ring.project is not None:
+            x = self.ring.project(x)
+        if self.bounds is not None:
+            x = xp.clip(x, *self.bounds)
+        return x
+
+    def estimate(self) -> Array:
+        """The scene on the ring, within its bounds."""
+        return self.c if self.constrained else self.x
+
+    def step(self, threshold: Any = None) -> Array:
+        """One iteration; `threshold` may differ from sample to sample."""
+        ring, grid = self.ring, self.ring.grid
+        r = self.prior.adjoint(self.v_ahead)
+        if self.constrained:
+            mu, mu_c = self.mu, self.mu_c
+            r = each(lambda r, c: mu * r + mu_c * c, r, self.c_ahead, out=r)
+        else:
+            r = each(lambda r: self.mu * r, r, out=r)
+        R = _fft.transform(r, grid)
+        if self.masked:
+            U = _fft.transform(self.u_ahead, grid)
+            mu_u = self.mu_u
+            X = self._spectral(
+                lambda R, U, H, inverse: (R + mu_u * H.conj() * U) * inverse, R, U, ring.otf, self.inverse
+            )
+            Hx = _fft.inverse(self._spectral(lambda X, H: X * H, X, ring.otf), grid, overwrite=True)
+        else:
+            X = self._spectral(lambda R, Y, inverse: (R + Y) * inverse, R, self.known, self.inverse)
+        self.x = _fft.inverse(X, grid, overwrite=True)
+        self._shrink(self.threshold if threshold is None else threshold)
+        if self.masked:
+            self._fit(Hx)
+        if self.constrained:
+            q = each(lambda x, f: x - f, self.x, self.f)
+            self.c = self._bounded(q)
+            self.f = each(lambda c, q: c - q, self.c, q, out=self.f)
+            self.c_ahead = each(lambda c, q: 2 * c - q, self.c, q, out=q)
+        return self.estimate()
+
+    def _spectral(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """An expression per frequency; transfer functions have no batch axes."""
+        first = arrays[0]
+        if not is_numpy(first):
+            return function(*arrays)
+        aligned = [a.reshape((1,) * (first.ndim - a.ndim) + a.shape) for a in arrays]
+        if first.ndim > self.ring.ndim and first.shape[: first.ndim - self.ring.ndim] != (1,):
+            return function(*arrays)
+        return each(function, *aligned)
+
+    def _fit(self, Hx: Array) -> None:
+        """``u``: between the data, where they are trusted, and the blurred scene."""
+        mu, trust, y = self.mu_u, self.ring.trust, self.ring.data
+        q = each(lambda Hx, e: Hx - e, Hx, self.e, out=Hx)
+        # e = u - q with u = (M y + mu q) / (M + mu)
+        self.e = each(lambda q, y, m: m * (y - q) / (m + mu), q, y, _as_block(trust, y), out=self.e)
+        self.u_ahead = each(lambda q, e: q + 2 * e, q, self.e, out=q)
+
+    def _shrink(self, threshold: Any) -> None:
+        """``v`` and its dual, and in place of ``v`` what the next step asks for, ``v + d``."""
+        fields = self.prior.apply(self.x)
+        channels = self.x.shape[-self.ring.ndim - 1] if self.coupled else 1
+        samples = int(np.prod(self.ring.grid))
+        xp = namespace(self.x)
+        varies = not np.isscalar(threshold)
+        if not is_numpy(self.x):
+            shape = tuple(self.x.shape)
+            q = [xp.reshape(g - d, (-1, channels, samples)) for g, d in zip(fields, self.d, strict=True)]
+            v = self.prior.prox([xp.moveaxis(a, 1, 0) for a in q], threshold)
+            v = [xp.moveaxis(a, 0, 1) for a in v]
+            self.d = [xp.reshape(a - b, shape) for a, b in zip(v, q, strict=True)]
+            self.v_ahead = [xp.reshape(2 * a - b, shape) for a, b in zip(v, q, strict=True)]
+            return
+        flat = [g.reshape(-1, channels, samples) for g in fields]
+        duals = [d.reshape(-1, channels, samples) for d in self.d]
+        thresholds = np.broadcast_to(threshold, self.x.shape).reshape(-1, channels, samples) if varies else None
+        chunk = max(1, CHUNK // channels)
+        per_item = -(-samples // chunk)
+
+        def block(start: int, end: int) -> None:
+            for i in range(start, end):
+                item, part = divmod(i, per_item)
+                where = (item, slice(None), slice(part * chunk, (part + 1) * chunk))
+                q = [g[where] - d[where] for g, d in zip(flat, duals, strict=True)]
+                v = self.prior.prox(q, threshold if thresholds is None else thresholds[where][:1])
+                for g, d, a, b in zip(flat, duals, v, q, strict=True):
+                    np.subtract(a, b, out=d[where])
+                    np.add(a, d[where], out=g[where])
+
+        run(block, flat[0].shape[0] * per_item, 1)
+        self.v_ahead = fields
+
+
+def _as_block(a: Array, like: Array) -> Array:
+    """`a` with as many axes as `like`."""
+    xp = namespace(like)
+    a = xp.reshape(a, (1,) * (like.ndim - a.ndim) + tuple(a.shape))
+    return a if tuple(a.shape) == tuple(like.shape) else xp.broadcast_to(a, like.shape)

@@ -1,0 +1,211 @@
+"""Gaussian noise, and a scene with few large wavelet coefficients."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import _fft
+from .._array import Array, is_numpy, namespace, shown
+from .._iterate import Callback, checked_num_iter
+from ..convolution import Convolution
+from ._edge_restoration import restored
+from ._priors import length, shortened
+
+
+class Wavelets:
+    """An undecimated wavelet transform on a ring, without the coarsest approximation, which costs nothing.
+
+    The filters of each level are applied at every sample (with holes, "a trous") and normalised to a Parseval frame:
+    the energy of all bands, the approximation included, is that of the scene.
+    """
+
+    def __init__(self, ndim: int, wavelet: str, levels: int) -> None:
+        self.ndim, self.levels = ndim, levels
+        self.low, self.high = _filters(wavelet)
+
+    @functools.cache  # noqa: B019  (one grid or two in the life of an object)
+    def _bands(self, grid: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
+        """Transfer functions on the half spectrum."""
+        result = []
+        coarse = np.ones((1,) * self.ndim, dtype=complex)
+        for level in range(self.levels):
+            lines = []
+            for axis, n in enumerate(grid):
+                f = (np.fft.rfftfreq(n) if axis == len(grid) - 1 else np.fft.fftfreq(n)) * 2**level
+                shape = [1] * self.ndim
+                shape[axis] = -1
+                # Taps at distance 2^level; an angle of the filter's middle keeps a band over its place in the scene.
+                taps = np.arange(len(self.low)) - (len(self.low) - 1) // 2
+                phases = np.exp(-2j * np.pi * np.outer(f, taps))
+                lines.append([(phases @ h / np.sqrt(2)).reshape(shape) for h in (self.low, self.high)])
+            for pattern in itertools.product((0, 1), repeat=self.ndim):
+                if any(pattern):
+                    factors = (line[i] for line, i in zip(lines, pattern, strict=True))
+                    result.append(functools.reduce(np.multiply, factors, coarse))
+            coarse = functools.reduce(np.multiply, (line[0] for line in lines), coarse)
+        return result
+
+    def _transfers(self, x: Array) -> Sequence[Array]:
+        xp = namespace(x)
+        name = "complex64" if x.dtype == xp.float32 else "complex128"
+        bands = [b.astype(name) for b in self._bands(tuple(x.shape[x.ndim - self.ndim :]))]
+        return bands if is_numpy(x) else [xp.asarray(b, device=x.device) for b in bands]
+
+    def apply(self, x: Array) -> list[Array]:
+        """The bands."""
+        grid = tuple(x.shape[x.ndim - self.ndim :])
+        spectrum = _fft.transform(x, grid)
+        return [_fft.inverse(spectrum * band, grid, overwrite=True) for band in self._transfers(x)]
+
+    def adjoint(self, v: Sequence[Array]) -> Array:
+        """The transpose of `apply`."""
+        grid = tuple(v[0].shape[v[0].ndim - self.ndim :])
+        xp = namespace(v[0])
+        spectrum = None
+        for part, band in zip(v, self._transfers(v[0]), strict=True):
+            one = _fft.transform(part, grid) * xp.conj(band)
+            spectrum = one if spectrum is None else spectrum + one
+        return _fft.inverse(spectrum, grid, overwrite=True)
+
+    def power(self, grid: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Energy of the bands at each frequency."""
+        power: np.ndarray[Any, Any] = np.sum([np.abs(band) ** 2 for band in self._bands(tuple(grid))], axis=0)
+        return power
+
+    def prox(self, q: list[Array], t: Any) -> list[Array]:
+        """Each coefficient shrinks by itself (over the colours: together)."""
+        return [shortened([a], t)[0] for a in q]
+
+    def cost(self, q: list[Array]) -> Array:
+        """Sum of the absolute coefficients over a sample."""
+        result = length([q[0]])
+        for a in q[1:]:
+            result = result + length([a])
+        return result
+
+
+def _filters(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Low and high pass of an orthogonal wavelet."""
+    import pywt
+
+    try:
+        wavelet = pywt.Wavelet(name)
+    except (ValueError, TypeError):
+        raise ValueError(f"wavelet is {shown(name)}; pass an orthogonal one of pywt, such as haar, db2, sym4") from None
+    if not wavelet.orthogonal:
+        raise ValueError(f"wavelet is {name!r}, which is not orthogonal; pass haar, db2, sym4 or coif1, say")
+    return np.asarray(wavelet.dec_lo), np.asarray(wavelet.dec_hi)
+
+
+def wavelet_sparse(
+    image: Array,
+    psf: Array | Convolution,
+    *,
+    weight: float | str | None = None,
+    sigma: float | None = None,
+    bounds: tuple[float | None, float | None] | None = None,
+    weights: Array | None = None,
+    wavelet: str = "haar",
+    levels: int = 3,
+    boundary: str = "free",
+    num_iter: int = 200,
+    tol: float = 1e-4,
+    callback: Callback | None = None,
+    channel_axis: int | None = None,
+) -> Array:
+    """Restore an image under Gaussian noise that has few large wavelet coefficients.
+
+    Parameters
+    ----------
+    image : array, shape (..., *frame)
+        Blurred and noisy image. Leading axes are a batch.
+    psf : array or Convolution
+        Point spread function with as many axes as `frame`, or a ready operator, which may have a stride: the result is
+        then on the finer grid.
+    weight : float or {"gcv", "sure", "discrepancy", "l-curve"}, optional
+        Of the prior, in units of `image`; the larger, the smoother.
+        None, or "gcv": chosen from the data by generalised cross-validation, which needs no noise level. "sure"
+        minimises Stein's estimate of the error and "discrepancy" meets the noise level `sigma`; "l-curve" takes the
+        corner of the curve of cost over misfit. A batch shares one weight.
+    sigma : float, optional
+        Standard deviation of the noise, for the rules that need it; estimated where it is not given.
+    bounds : (float or None, float or None), optional
+        What no sample falls below or exceeds, for example ``(0, None)`` for light.
+    weights : array, optional
+        Trust in each pixel, broadcast against `image`: 0 for bad pixels (which may then hold anything, NaN too).
+    wavelet : str
+        Any orthogonal wavelet of PyWavelets: "haar" is best for sharp edges, "db2" or "sym4" for smooth scenes.
+    levels : int
+        Scales, each twice as coarse as the one before; the approximation that is left costs nothing.
+    boundary : {"free", "periodic", "zero", "reflect"}
+        What the scene does past the frame; "free", unknown, is right for nearly every camera. See `Convolution`.
+    num_iter : int
+        Iterations at most.
+    tol : float
+        Stop when an iteration changes the estimate by less than this, relative to its norm.
+    callback : callable, optional
+        Called with an `Iteration` after each; its `chosen` holds the weight, where it was chosen, and the noise level
+        that goes with it. Return True to stop.
+    channel_axis : int, optional
+        Axis of colours, which share their edges: one length is taken of all their differences.
+
+    Returns
+    -------
+    array
+        The restored scene on the frame: the shape, kind and floating dtype of `image`, in its units per unit of the
+        PSF's sum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+
+    Notes
+    -----
+    The minimiser of ``1/2 |A x - y|^2 + weight * sum |W x|`` with the undecimated wavelet transform ``W``, a Parseval
+    frame: it costs the same wherever an edge lies, so that there are no blocks. Convex. Solved by alternating
+    directions, which take some fifty iterations where iterated thresholding (ISTA, FISTA) takes hundreds. On
+    photographs it restores about as much as total variation, and smooth scenes with fewer stairs.
+
+    References
+    ----------
+    M. A. T. Figueiredo and R. D. Nowak, IEEE Trans. Image Process. 12, 906 (2003), doi:10.1109/TIP.2003.814255.
+    A. Beck and M. Teboulle, SIAM J. Imaging Sci. 2, 183 (2009), doi:10.1137/080716542 (FISTA).
+    J.-L. Starck, J. Fadili and F. Murtagh, IEEE Trans. Image Process. 16, 297 (2007), doi:10.1109/TIP.2006.887733.
+    M. S. C. Almeida and M. A. T. Figueiredo, IEEE Trans. Image Process. 22, 3074 (2013), doi:10.1109/TIP.2013.2258354.
+    G. H. Golub, M. Heath and G. Wahba, Technometrics 21, 215 (1979), doi:10.1080/00401706.1979.10489751 (the weight).
+    S. Ramani, T. Blu and M. Unser, IEEE Trans. Image Process. 17, 1540 (2008), doi:10.1109/TIP.2008.2001404 (trials).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sigdeconv
+    >>> scene = np.zeros((48, 48))
+    >>> scene[12:36, 12:36] = 100.0
+    >>> psf = sigdeconv.psf.disk(3.0)
+    >>> image = sigdeconv.simulate.blur(scene, psf, boundary="reflect")
+    >>> image = sigdeconv.simulate.gaussian_noise(image, sigma=1.0, rng=0)
+    >>> restored = sigdeconv.wavelet_sparse(image, psf)
+    >>> float(sigdeconv.metrics.isnr(scene, image, restored)) > 10
+    True
+    """
+    levels = checked_num_iter(levels)
+    return restored(
+        image,
+        psf,
+        lambda ndim: Wavelets(ndim, wavelet, levels),
+        weight=weight,
+        sigma=sigma,
+        bounds=bounds,
+        weights=weights,
+        boundary=boundary,
+        num_iter=num_iter,
+        tol=tol,
+        callback=callback,
+        channel_axis=channel_axis,
+    )
