@@ -3,6 +3,8 @@
 from . import metrics, psf, simulate
 from ._iterate import Iteration
 from .convolution import Convolution, psf_to_otf
+from .deconvolution.blind.parametric import ParametricBlur, blind_parametric
+from .deconvolution.blind.photons import BlindRestoration, blind_richardson_lucy
 from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
 from .deconvolution.poisson import richardson_lucy
 from .deconvolution.variational import hessian_schatten, hyper_laplacian, sparse_spikes, total_variation
@@ -11,9 +13,13 @@ from .deconvolution.wavelets import wavelet_sparse
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlindRestoration",
     "Convolution",
     "Iteration",
+    "ParametricBlur",
     "UnsupervisedWiener",
+    "blind_parametric",
+    "blind_richardson_lucy",
     "hessian_schatten",
     "hyper_laplacian",
     "inverse_filter",

@@ -24,6 +24,7 @@ FAINT = 1e-4  # of the image's deviation: noise below is not believed
 SETTLING, MOVING = 50, 25  # iterations of the first trial and of those that start from a neighbour
 REWEIGHTED = 5  # iterations between new weights
 BEFORE = 10  # iterations of total variation before the first ones
+SETTLED = 100  # iterations after which the weights stay, so that the rest is a convex problem and converges
 FLOOR = 0.1  # of the mean difference, added to each: flat parts would weigh infinitely
 
 
@@ -47,9 +48,10 @@ class Edges:
         return self.prior.cost([f[None, ...] for f in fields])[0, ...]
 
     def scale(self) -> float:
-        """Mean length of the differences of the data."""
-        mean = float(namespace(self.ring.first).mean(self.length(self.ring.first)))
-        return mean if mean > 0 else 1.0
+        """Mean length of the differences of the data, as a scene."""
+        xp, x = namespace(self.ring.first), self.ring.first
+        lowest = float(xp.finfo(x.dtype).eps) * float(xp.max(xp.abs(x)))
+        return max(float(xp.mean(self.length(x))), lowest) or 1.0
 
     def begun(self, weight: float) -> Splitting:
         """The iteration at its start."""
@@ -62,7 +64,7 @@ class Edges:
         threshold: Any = None
         k = 0
         while True:
-            if self.power < 1 and k >= BEFORE and k % REWEIGHTED == 0:
+            if self.power < 1 and BEFORE <= k <= SETTLED and k % REWEIGHTED == 0:
                 threshold = self._reweighted(state.x) * state.threshold
             yield state.step(threshold)
             k += 1
@@ -93,7 +95,7 @@ class Edges:
         both = replace(
             self.ring,
             data=xp.stack([y, y + scale * noise]),
-            first=xp.stack([self.ring.first, self.ring.first + scale * noise]),
+            first=xp.stack([self.ring.first, self.ring.first + (scale / self.ring.gain) * noise]),
         )
         pair = replace(self, ring=both)
         state = pair.begun(first)
@@ -158,10 +160,13 @@ def restored(
         if sigma is None and rule in ("sure", "discrepancy"):
             from .noise import estimate_noise
 
-            sigma = chosen["sigma"] = estimate_noise(image, psf=ring_psf(psf)).sigma
-            level = sigma
-        level = max(level, FAINT * float(xp.std(image)), 1e-30)
-        first = FIRST * level**2 / problem.scale()
+            level = estimate_noise(image, psf=ring_psf(psf)).sigma
+            sigma = chosen["sigma"] = level * math.sqrt(ring.mean_trust)
+        level = (
+            max(level, FAINT * float(xp.std(image)), float(xp.finfo(image.dtype).eps) * float(xp.max(xp.abs(image))))
+            or 1.0
+        )
+        first = FIRST * level**2 * ring.mean_trust / problem.scale()
         strength, trials = problem.trials(first, rule, level if sigma is None else sigma, level)
         chosen["weight"] = strength
         if rule == "gcv":
@@ -169,8 +174,7 @@ def restored(
             chosen["sigma"] = math.sqrt(best.residual / max(best.count - best.freedom, 1.0))
     else:
         strength = rule
-    # No weight at all leaves the step in the differences without a scale; this one is below rounding.
-    state = problem.begun(max(strength, 1e-12 * problem.scale()))
+    state = problem.begun(strength)
     return iterate(
         problem.steps(state),
         num_iter=num_iter,

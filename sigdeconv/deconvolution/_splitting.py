@@ -7,6 +7,7 @@ are one formula per sample. In the papers' symbols, with the scaled duals of ``v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,8 +22,11 @@ from ._ring import Ring
 Stencil = tuple[tuple[tuple[int, ...], float], ...]  #: a difference: offsets and their coefficients, of sum zero
 Prox = Callable[[list[Array], Any], list[Array]]  #: the nearest differences that cost less: prox of t phi at q
 
-FORGET = 0.1  # penalty of u = H x relative to a trust of one: 0.03 to 1 are alike
-HOLD = 1e-3  # penalty of c = x relative to the squared gain of the PSF
+# Penalties that only set the speed. With a faint prior the scene between sharp and blurred is found slowly unless its
+# blur and its bounds may depart from it about as easily as its differences.
+BLUR_HOLD = 1.0  # of u = H x, relative to the geometric mean of the data's trust and of the differences' penalty
+BOUND_HOLD = 0.3  # of c = x, relative to that of the differences
+FAINTEST = {"float32": 1e-7, "float64": 1e-12}  # penalty of the differences, relative to the squared gain: rounding
 CHUNK = 1 << 14  # samples of each difference that are handled together: a dozen such operands fit a core's cache
 
 
@@ -128,21 +132,26 @@ class Splitting:
         self.ring, self.prior, self.threshold, self.bounds, self.coupled = ring, prior, threshold, bounds, coupled
         xp, y = namespace(ring.data), ring.data
         self.masked = ring.trust is not None
-        self.mu_u = FORGET if self.masked else 1.0
+        self.mu_u = 1.0
         self.constrained = bounds is not None or ring.project is not None
         otf = ring.otf
         self.H2 = xp.real(otf) ** 2 + xp.imag(otf) ** 2
-        self.mu_c = HOLD * float(xp.max(self.H2)) if self.constrained else 0.0
-        self.D2 = xp.asarray(prior.power(ring.grid).astype("float32" if y.dtype == xp.float32 else "float64"))
+        self.gain2 = ring.gain**2
+        real = "float32" if y.dtype == xp.float32 else "float64"
+        self.faintest = FAINTEST[real] * self.gain2
+        self.D2 = xp.asarray(prior.power(ring.grid).astype(real))
         if not is_numpy(y):
             self.D2 = xp.asarray(self.D2, device=y.device)
+        self.e = self.f = None
         self.weight = weight
         self.known = None if self.masked else xp.conj(otf) * _fft.transform(y, ring.grid)
         self.x = x = ring.first
         self.v_ahead = prior.apply(x)  # 2 v - q with v = q = D x
-        self.d = [xp.zeros_like(v) for v in self.v_ahead]
+        self.d = [
+            xp.zeros(v.shape, dtype=v.dtype, device=v.device) for v in self.v_ahead
+        ]  # contiguous, as `v` may not be
         if self.masked:
-            self.u_ahead = ring.first
+            self.u_ahead = ring.gain * ring.first
             self.e = xp.zeros_like(y)
         if self.constrained:
             self.f = xp.zeros_like(y)
@@ -157,8 +166,19 @@ class Splitting:
     @weight.setter
     def weight(self, weight: float) -> None:
         self._weight = weight
-        self.mu = weight / self.threshold
+        # No weight at all would leave the differences without a scale.
+        self.mu = max(weight / (self.threshold * self.ring.copies), self.faintest)
+        before = self.mu_u
+        if self.masked:
+            trust = self.ring.mean_trust
+            self.mu_u = min(BLUR_HOLD * math.sqrt(trust * self.mu / self.gain2), trust)
+        self.mu_c = BOUND_HOLD * self.mu if self.constrained else 0.0
         self.inverse = 1 / (self.mu_u * self.H2 + self.mu * self.D2 + self.mu_c)
+        if self.e is not None and before != self.mu_u:
+            # A scaled dual is the dual over its penalty. (That of c scales as those of the differences, which stay.)
+            change = before / self.mu_u
+            self.u_ahead = self.u_ahead + (change - 1) * self.e
+            self.e = change * self.e
 
     def _bounded(self, x: Array) -> Array:
         xp = namespace(x)
@@ -230,6 +250,9 @@ class Splitting:
         if not is_numpy(self.x):
             shape = tuple(self.x.shape)
             q = [xp.reshape(g - d, (-1, channels, samples)) for g, d in zip(fields, self.d, strict=True)]
+            if varies:
+                threshold = xp.reshape(xp.broadcast_to(threshold, shape), (-1, channels, samples))
+                threshold = xp.moveaxis(threshold[:, :1, :], 1, 0)
             v = self.prior.prox([xp.moveaxis(a, 1, 0) for a in q], threshold)
             v = [xp.moveaxis(a, 0, 1) for a in v]
             self.d = [xp.reshape(a - b, shape) for a, b in zip(v, q, strict=True)]
