@@ -9,17 +9,21 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._array import Array, namespace
 from .._parallel import each, total
 from ..convolution import Convolution
-from ..differences import curvature, gradient
+from ..differences import curvature
+from ._damping import damped_gap
+from ._line_search import line_search, quotient
+
+if TYPE_CHECKING:
+    from ._frames import Frames
 
 SEEN = 1e-2  # of the largest sensitivity: voxels that the frame sees less move in proportion to what it sees of them
 BEND = 0.7  # the share of a voxel that a step of the expected length may take away
 LONGER = 1.2  # how much longer than the last one a step is expected to be at most
-SEARCH = 2  # Newton steps on the line; the model is known along it, so they need no transform
 TV_EDGE = 1e-3  # of the mean: differences below it count as flat in the total variation
 DARK = 1e-12  # of the mean: no voxel falls below, where float32 would lose it (and its speed) in denormal numbers
 
@@ -28,18 +32,22 @@ DARK = 1e-12  # of the mean: no voxel falls below, where float32 would lose it (
 class PoissonLikelihood:
     """What is observed and how: ``d ~ Poisson(A x + b)`` with weights, and a total-variation prior."""
 
-    blur: Convolution
-    wd: Array  #: the counts, weighted
+    blur: Convolution | Frames
+    d: Array  #: the counts
+    wd: Array  #: and weighted
     w: Array  #: of size one where every pixel counts
     b: Array
     floor: Array  #: of the model, an item: the quotient explodes where no light arrived
     light: Array  #: all counts of an item
     mean: Array  #: counts a pixel above the background, an item
     tv_weight: float
+    damping: float  #: standard deviations within which a pixel is not fitted further
     keeps_flux: bool
 
     @classmethod
-    def of(cls, blur: Convolution, d: Array, b: Array, w: Array | None, tv_weight: float) -> PoissonLikelihood:
+    def of(
+        cls, blur: Convolution | Frames, d: Array, b: Array, w: Array | None, tv_weight: float, damping: float = 0.0
+    ) -> PoissonLikelihood:
         xp, axes = namespace(d), tuple(range(-blur.ndim, 0))
         ones = xp.ones((1,) * d.ndim, dtype=d.dtype, device=d.device)
         wd, w = (d, ones) if w is None else (w * d, w)
@@ -49,8 +57,8 @@ class PoissonLikelihood:
         all_light, light, count = total(lambda wd, b, w: (wd, wd - w * b, w + 0 * wd), wd, b, w, ndim=blur.ndim)
         # Even under a background that swallows the counts the start is above zero: zero could never grow.
         mean = xp.maximum(light, 1e-3 * all_light) / xp.maximum(count, lowest)
-        keeps_flux = tv_weight == 0 and not bool(xp.any(b != 0))
-        return cls(blur, wd, w, b, floor, all_light, mean, tv_weight, keeps_flux)
+        keeps_flux = tv_weight == 0 and damping == 0 and not bool(xp.any(b != 0))
+        return cls(blur, d, wd, w, b, floor, all_light, mean, tv_weight, damping, keeps_flux)
 
     @property
     def weighted(self) -> bool:
@@ -74,8 +82,11 @@ class PoissonLikelihood:
         return zeros + self.mean / self.gain
 
     def gap(self) -> tuple[Any, ...]:
-        """The expression ``w (1 - d / (m + b))`` of the blurred scene, and its arrays."""
+        """The expression ``w (1 - d / (m + b))`` of the blurred scene, or the damped one, and its arrays."""
         xp = namespace(self.wd)
+        if self.damping:
+            scale = xp.ones_like(self.floor) * (2 / self.damping**2)
+            return damped_gap, self.wd, self.w, self.b, self.floor, self.d, scale
 
         def gap(m: Array, wd: Array, w: Array, b: Array, floor: Array) -> Array:
             return w - wd / xp.maximum(m + b, floor)
@@ -94,7 +105,7 @@ class PoissonLikelihood:
         The approximation is the product of what the PSF's marginals give on each axis: it takes no memory.
         """
         blur, d, xp = self.blur, self.wd, namespace(self.wd)
-        if exact or self.weighted or blur.psf is None:
+        if exact or self.weighted or not isinstance(blur, Convolution) or blur.psf is None:
             ones = xp.ones(blur.shape, dtype=d.dtype, device=d.device) if not self.weighted else self.w
             s = blur.adjoint(xp.broadcast_to(ones, (*ones.shape[: ones.ndim - blur.ndim], *blur.shape)))
             return (s if self.weighted else xp.reshape(s, (1,) * (d.ndim - blur.ndim) + blur.domain_shape),)
@@ -125,7 +136,7 @@ class PoissonLikelihood:
         return each(lambda bend: -self.tv_weight * bend, bend, out=bend)
 
 
-def _em(problem: PoissonLikelihood, *, exact: bool) -> tuple[Any, tuple[Array, ...]]:
+def em_step(problem: PoissonLikelihood, *, exact: bool) -> tuple[Any, tuple[Array, ...]]:
     """Richardson and Lucy's step ``-x g / s`` as a function of ``x, g`` and further arrays, and these arrays."""
     factors, xp = problem.sensitivity(exact=exact), namespace(problem.wd)
     lowest = xp.ones_like(problem.mean) * SEEN
@@ -146,7 +157,7 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
     `rule` gives ``alpha``: "none", "biggs-andrews" (correlation of the last two steps), "heavy-ball" (k - 1) / (k + 2).
     """
     xp, blur = namespace(x), problem.blur
-    em, s = _em(problem, exact=True)
+    em, s = em_step(problem, exact=True)
     dark, alpha, k = problem.dark, xp.zeros_like(problem.mean), 0
     previous = last = gap = g = spare = None
 
@@ -182,7 +193,7 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
             alpha = alpha * 0 + k / (k + 3)
         elif last is not None:
             together, alone = total(lambda step, last: ((step, last), (last, last)), step, last, ndim=blur.ndim)
-            alpha = xp.clip(_quotient(together, alone), 0.0, 1.0)
+            alpha = xp.clip(quotient(together, alone), 0.0, 1.0)
         last, g = step, last
         yield x
 
@@ -194,11 +205,11 @@ def conjugate(problem: PoissonLikelihood, x: Array) -> Iterator[Array]:
     before it is blurred: so the model along it is known exactly, and the line search needs no transform.
     """
     xp, blur = namespace(x), problem.blur
-    em, s = _em(problem, exact=False)
+    em, s = em_step(problem, exact=False)
     gap_of, *data = problem.gap()
     dark, m, t = problem.dark, blur.forward(x), xp.ones_like(problem.mean)
     if problem.keeps_flux:
-        c = _quotient(problem.light, total(lambda m, w: w * m, m, problem.w, ndim=blur.ndim))
+        c = quotient(problem.light, total(lambda m, w: w * m, m, problem.w, ndim=blur.ndim))
         x, m = each(lambda x, c: c * x, x, c, out=x), each(lambda m, c: c * m, m, c, out=m)
     p = q = g = g_old = None
 
@@ -216,7 +227,7 @@ def conjugate(problem: PoissonLikelihood, x: Array) -> Iterator[Array]:
         limit = BEND / expected
         p = each(bent, x if p is None else p, x, g, limit, beta, *s, out=p)
         q = blur.forward(p, out=gap)
-        t, c = _line_search(problem, x, p, prior, m, q, xp.minimum(t, 0.99 / limit), 0.99 / limit)
+        t, c = line_search(problem, x, p, prior, m, q, xp.minimum(t, 0.99 / limit), 0.99 / limit)
         x = each(lambda x, p, t, c, dark: xp.maximum(c * (x + t * p), dark), x, p, t, c, dark, out=x)
         m = each(lambda m, q, t, c: c * (m + t * q), m, q, t, c, out=m)
         yield x
@@ -231,47 +242,5 @@ def _beta(x: Array, g: Array, g_old: Array, p: Array, em: Any, s: tuple[Array, .
         return (step, g), (step, change), (p, g), (p, change)
 
     step_g, step_change, p_g, p_change = total(products, x, g, g_old, p, *s, ndim=ndim)
-    beta = xp.maximum(-_quotient(step_change, p_change), xp.zeros_like(p_g))
+    beta = xp.maximum(-quotient(step_change, p_change), xp.zeros_like(p_g))
     return xp.where(step_g + beta * p_g < 0, beta, xp.zeros_like(beta))
-
-
-def _line_search(
-    problem: PoissonLikelihood, x: Array, p: Array, prior: Array | None, m: Array, q: Array, t: Array, longest: Array
-) -> tuple[Array, Array]:
-    """Newton's method for the best step ``t`` along ``p``, whose blur is ``q``; and the factor that keeps the flux."""
-    xp, ndim = namespace(x), problem.blur.ndim
-    slope, bend = (0.0, 0.0) if prior is None else _prior_along(problem, x, p, prior)
-
-    def derivatives(wd: Array, w: Array, m: Array, q: Array, b: Array, t: Array, floor: Array) -> tuple[Array, ...]:
-        quotient = q / xp.maximum(m + b + t * q, floor)
-        first = wd * quotient
-        return w * q, first, (first, quotient)
-
-    low, high = xp.zeros_like(t), longest
-    for _ in range(SEARCH):
-        light, first, second = total(derivatives, problem.wd, problem.w, m, q, problem.b, t, problem.floor, ndim=ndim)
-        first, second = light - first + slope + t * bend, second + bend
-        low, high = xp.where(first < 0, t, low), xp.where(first < 0, high, t)
-        newton = t - _quotient(first, second)
-        t = xp.where((newton >= low) & (newton <= high), newton, xp.where(newton < low, (low + high) / 2, high))
-    if not problem.keeps_flux:
-        return t, xp.ones_like(t)
-    # The model had the flux of the counts before the step, and gains what the direction brings.
-    c = _quotient(problem.light, problem.light + t * light)
-    return t, xp.where(c > 0, c, xp.ones_like(c))
-
-
-def _prior_along(problem: PoissonLikelihood, x: Array, p: Array, prior: Array) -> tuple[Array, Array]:
-    """First and second derivative along ``p`` of a parabola above the total variation (lagged diffusivity)."""
-    xp, ndim, edge = namespace(x), problem.blur.ndim, problem.edge
-    first = total(lambda prior, p: prior * p, prior, p, ndim=ndim)
-    along, across = (xp.sum(gradient(a, ndim) ** 2, axis=0) for a in (p, x))
-    second = total(lambda a, b, e: problem.tv_weight * a / xp.sqrt(b + e**2), along, across, edge, ndim=ndim)
-    return first, second
-
-
-def _quotient(a: Array, b: Array) -> Array:
-    """``a / b``, and zero where `b` is: nothing moves there."""
-    xp = namespace(a)
-    none = b == 0
-    return xp.where(none, xp.zeros_like(a), a / xp.where(none, xp.ones_like(b), b))

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._array import Array, channels_to_batch, floating, like, namespace, number, require_moderate, shown
+from .._array import Array, channels_to_batch, choice, floating, namespace, number, shown
 from .._iterate import Callback, iterate
 from ..convolution import Convolution, operator
+from ._back_projector import WienerButterworth, unmatched, unmatched_uphill
+from ._counts import checked_counts, first_estimate, require_nonnegative_psf
 from ._likelihood import PoissonLikelihood, conjugate, extrapolated
 
-NEGATIVE = 1e-6  # of the PSF's peak: what rounding leaves below zero in a computed PSF
 ACCELERATIONS = ("conjugate", "biggs-andrews", "heavy-ball")
+BACK_PROJECTORS = ("matched", "wiener-butterworth")
 
 
 def richardson_lucy(
@@ -28,6 +30,9 @@ def richardson_lucy(
     background: float | Array = 0.0,
     weights: Array | None = None,
     tv_weight: float = 0.0,
+    damping: float = 0.0,
+    readout_noise: float | Array = 0.0,
+    back_projector: str | WienerButterworth = "matched",
     initial: Array | None = None,
     tol: float = 0.0,
     callback: Callback | None = None,
@@ -46,7 +51,8 @@ def richardson_lucy(
     boundary : {"free", "periodic", "zero", "reflect"}
         What the scene does past the frame; "free", unknown, is right for nearly every camera. See `Convolution`.
     accelerate : bool or {"conjugate", "biggs-andrews", "heavy-ball"}
-        True means "conjugate"; False gives the iteration of the papers.
+        True means "conjugate"; False gives the iteration of the papers. An unmatched back-projector is an acceleration
+        itself: with it True means a line search that lets the likelihood only rise, False again the paper's iteration.
     background : float or array
         Counts that do not come through the blur (offset, dark current, diffuse light), in the units of `image`. They
         are part of the model and not of the result.
@@ -57,6 +63,15 @@ def richardson_lucy(
         Weight of the total variation of the scene against the log-likelihood of the counts, without unit. The fewer
         photons the larger: about 0.01 at 30 photons a pixel, 0.003 at 300, 0.0005 at 3000. It is then safe to iterate
         on; too much flattens the image.
+    damping : float
+        Standard deviations of the noise: where the blurred estimate deviates from a pixel by less, that pixel is not
+        fitted further (White). About 3 keeps the ground between stars smooth.
+    readout_noise : float or array
+        Standard deviation of the Gaussian noise of the readout, in counts, for all pixels or each. Samples may then be
+        negative, as they are where no light came; 0 by default.
+    back_projector : {"matched", "wiener-butterworth"} or WienerButterworth
+        What takes the misfit back to the scene. "matched" is the transpose of the blur, which the likelihood demands;
+        the other undoes most of the blur in one to three iterations, and is then at its end (see Notes).
     initial : array, optional
         Where to start, of the shape of `image` or of the operator's domain; by default flat.
     tol : float
@@ -87,6 +102,22 @@ def richardson_lucy(
     It reaches the likelihood of 100 plain iterations in 11 to 20. "biggs-andrews" and "heavy-ball" extrapolate the
     last step. Every iteration costs one `forward` and one `adjoint`.
 
+    `damping` flattens the likelihood where a pixel fits: with ``T = damping``, the model ``m`` of a pixel and
+    ``U = 2 (m - d - d log(m / d)) / T^2``, its pull is multiplied by ``U^9 (10 - 9 U)`` while ``U < 1``. What is
+    minimised stays convex, and every acceleration works with it; the flux is kept only roughly. It is made for stars
+    on smooth ground: structure that is nowhere much stronger than the noise of single pixels is not restored.
+
+    `readout_noise` adds its variance to counts and model (Snyder), as a Gaussian of that variance is nearly a Poisson
+    variable less its mean. Counts below minus the variance, which only a noise of less than a few counts gives, are
+    taken for that; it raises dark pixels by at most 0.1 counts. `image` must be in photoelectrons: divide by the gain.
+
+    The unmatched back-projector (Guo et al.) filters the transpose by ``1 / (|H|^2 + alpha)`` up to the resolution.
+    Measured (``tests/benchmarks/back_projectors.py``) on hollow spheres and bars in 3-D, 100 to 10000 photons at the
+    peak: three of the paper's iterations are worth 19 to over 30 plain ones in PSNR, or 6 to 10 conjugate ones; five
+    are worse than three, ten worse than one. With the line search it goes on rising, but three are then worth 10 to
+    15 plain ones. On a dense plane under noise its first iteration is 5 to 9 dB below the best plain one, since it
+    fits the noise at all frequencies that it passes. Its best was never above the best conjugate iteration.
+
     Without a prior the limit of many iterations is not the truth but noise: sharp points on dark ground. Stop before,
     or use `tv_weight`. With a PSF that is too wide, edges overshoot, and no number of iterations cures it.
 
@@ -98,6 +129,10 @@ def richardson_lucy(
     D. S. C. Biggs and M. Andrews, Appl. Opt. 36, 1766 (1997), doi:10.1364/AO.36.001766.
     N. Dey et al., Microsc. Res. Tech. 69, 260 (2006), doi:10.1002/jemt.20294.
     M. Bertero and P. Boccacci, Astron. Astrophys. 437, 369 (2005), doi:10.1051/0004-6361:20052717 (the frame's edge).
+    R. L. White, Proc. SPIE 2198, 1342 (1994), doi:10.1117/12.176819 (damping).
+    D. L. Snyder, A. M. Hammoud and R. L. White, J. Opt. Soc. Am. A 10, 1014 (1993), doi:10.1364/JOSAA.10.001014
+    (readout noise).
+    M. Guo et al., Nat. Biotechnol. 38, 1337 (2020), doi:10.1038/s41587-020-0560-x (unmatched back-projector).
     H. Wang and P. C. Miller, IEEE Trans. Image Process. 23, 848 (2014), doi:10.1109/TIP.2013.2291324 (heavy ball).
 
     Examples
@@ -112,33 +147,34 @@ def richardson_lucy(
     >>> restored = sigdeconv.richardson_lucy(counts, psf, num_iter=50)
     >>> int(counts.max()), float(round(restored.max(), -1)), int(np.argmax(restored))   # sharper
     (60, 160.0, 30)
+    >>> noisy = counts + np.random.default_rng(1).normal(0, 3, 64)        # a camera that adds noise of three electrons
+    >>> damped = sigdeconv.richardson_lucy(noisy, psf, num_iter=50, damping=3.0, readout_noise=3.0)
+    >>> undamped = sigdeconv.richardson_lucy(noisy, psf, num_iter=50, readout_noise=3.0)
+    >>> int(np.argmax(damped)), bool(damped[:20].std() < 0.6 * undamped[:20].std())    # the ground is smoother
+    (30, True)
     """
-    rule = _rule(accelerate)
+    rule = _rule(accelerate, back_projector)
     image, channels_back = channels_to_batch(floating(image, "image", finite=False), channel_axis)
     blur = operator(psf, image, boundary)
-    _require_nonnegative_psf(blur)
+    require_nonnegative_psf(blur)
     xp = namespace(image)
-    if weights is not None:
-        weights = _per_pixel(weights, image, "weights", channel_axis)
-        if float(xp.min(weights)) < 0 or not bool(xp.any(weights > 0)):
-            raise ValueError(
-                "weights must be 0 or larger, and larger than 0 somewhere; pass 1 for good and 0 for bad pixels"
-            )
-        image = xp.where(weights > 0, image, xp.zeros_like(image))
-    require_moderate(image, "image" if weights is None else "image (where weights are not 0)")
-    background = _background(background, image, channel_axis)
-    lowest = float(xp.min(image))
-    if lowest < 0:
-        count = int(xp.sum(xp.astype(image < 0, xp.int64)))
-        raise ValueError(
-            f"image has {count} negative sample{'s' if count > 1 else ''} (the lowest is {lowest:g}), but counts "
-            "are wanted; add the offset that was subtracted and pass it as background, or clip: image.clip(0)"
-        )
-    problem = PoissonLikelihood.of(
-        blur, image, background, weights, number(tv_weight, "tv_weight", minimum=0.0, maximum=1e6)
+    counts = checked_counts(
+        image, background=background, weights=weights, readout_noise=readout_noise, channel_axis=channel_axis
     )
-    x = problem.flat() if initial is None else _initial(initial, image, blur, channel_axis)
-    steps = conjugate(problem, x) if rule == "conjugate" else extrapolated(problem, x, rule=rule)
+    tv_weight = number(tv_weight, "tv_weight", minimum=0.0, maximum=1e6)
+    damping = number(damping, "damping", minimum=0.0, maximum=1e6)
+    if rule == "unmatched" and tv_weight:
+        raise ValueError(
+            f"tv_weight is {tv_weight:g}, which weighs a prior against the likelihood, but an unmatched back_projector "
+            "does not lead to the likeliest scene; pass back_projector='matched', or damping in place of tv_weight"
+        )
+    problem = PoissonLikelihood.of(blur, *counts, tv_weight, damping)
+    x = problem.flat() if initial is None else first_estimate(initial, image, blur, channel_axis)
+    if rule == "unmatched":
+        back = _back_projector(back_projector).of(blur)
+        steps = unmatched_uphill(problem, x, back) if accelerate else unmatched(problem, x, back)
+    else:
+        steps = conjugate(problem, x) if rule == "conjugate" else extrapolated(problem, x, rule=rule)
     frame = (..., *blur.frame)
     result = iterate(
         steps,
@@ -152,72 +188,25 @@ def richardson_lucy(
     return xp.asarray(result, copy=True)  # not a view that keeps the whole domain alive
 
 
-def _rule(accelerate: bool | str) -> str:
-    """The name of an acceleration, "none" included."""
-    if isinstance(accelerate, (bool, np.bool_)):
-        return "conjugate" if accelerate else "none"
-    if isinstance(accelerate, str) and accelerate in ACCELERATIONS:
+def _rule(accelerate: bool | str, back_projector: str | WienerButterworth) -> str:
+    """The name of an acceleration, "none" included; or "unmatched", which is one itself."""
+    if not isinstance(accelerate, (bool, np.bool_)) and not (
+        isinstance(accelerate, str) and accelerate in ACCELERATIONS
+    ):
+        raise ValueError(f"accelerate is {shown(accelerate)}; pass True, False or one of {', '.join(ACCELERATIONS)}")
+    if not isinstance(back_projector, WienerButterworth):
+        choice(back_projector, BACK_PROJECTORS, "back_projector")
+    if not (isinstance(back_projector, str) and back_projector == "matched"):
+        if isinstance(accelerate, str):
+            raise ValueError(
+                f"accelerate is {accelerate!r}, which needs back_projector='matched'; an unmatched one is an "
+                "acceleration itself: leave accelerate out"
+            )
+        return "unmatched"
+    if isinstance(accelerate, str):
         return accelerate
-    raise ValueError(f"accelerate is {shown(accelerate)}; pass True, False or one of {', '.join(ACCELERATIONS)}")
+    return "conjugate" if accelerate else "none"
 
 
-def _require_nonnegative_psf(blur: Convolution) -> None:
-    psf = blur.psf
-    if psf is None:
-        return
-    xp = namespace(psf)
-    lowest, peak = float(xp.min(psf)), float(xp.max(psf))
-    if lowest < -NEGATIVE * peak or peak <= 0:
-        raise ValueError(
-            f"psf has negative samples (the lowest is {lowest:g}, the peak {peak:g}), but light only adds; "
-            "pass psf.clip(0), or use wiener, which takes any PSF"
-        )
-
-
-def _per_pixel(value: Array, image: Array, name: str, channel_axis: int | None) -> Array:
-    """A value for each pixel, broadcast to the image; given with the colour axis where the image was."""
-    value = like(value, image, name)
-    if channel_axis is not None and value.ndim == image.ndim:
-        value, _ = channels_to_batch(value, channel_axis)
-    try:
-        return namespace(image).broadcast_to(value, image.shape)
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"{name} has shape {tuple(value.shape)}, which does not broadcast to the image's {tuple(image.shape)}; "
-            "pass a value for each pixel"
-        ) from None
-
-
-def _background(background: float | Array, image: Array, channel_axis: int | None) -> Array:
-    """The background as an array of the image's number of axes, of size one where it does not vary."""
-    xp = namespace(image)
-    if isinstance(background, (int, float)) or getattr(background, "ndim", 1) == 0:
-        level = number(background, "background", minimum=0.0, maximum=1e12)
-        return xp.full((1,) * image.ndim, level, dtype=image.dtype, device=image.device)
-    background = _per_pixel(background, image, "background", channel_axis)
-    if float(xp.min(background)) < 0:
-        raise ValueError(
-            f"background has negative samples (the lowest is {float(xp.min(background)):g}); 0 or more is wanted"
-        )
-    return background
-
-
-def _initial(initial: Array, image: Array, blur: Convolution, channel_axis: int | None) -> Array:
-    """The first estimate on the operator's domain; past the frame it continues the outermost samples."""
-    xp = namespace(image)
-    initial, _ = channels_to_batch(like(initial, image, "initial"), channel_axis)
-    batch = tuple(image.shape[: image.ndim - blur.ndim])
-    domain = (*batch, *blur.domain_shape)
-    if float(xp.min(initial)) < 0 or not bool(xp.any(initial > 0)):
-        raise ValueError("initial must be 0 or larger, and larger than 0 somewhere; pass initial.clip(1e-6)")
-    if tuple(initial.shape) == domain:
-        return xp.asarray(initial, copy=True)
-    inside = tuple(s.stop - s.start for s in blur.frame)
-    if tuple(initial.shape) != (*batch, *inside):
-        raise ValueError(
-            f"initial has shape {tuple(initial.shape)}; pass {(*batch, *inside)} (the frame) or {domain} (the domain)"
-        )
-    for axis, (part, n) in enumerate(zip(blur.frame, blur.domain_shape, strict=True), start=len(batch)):
-        index = xp.clip(xp.arange(n, device=image.device) - part.start, 0, part.stop - part.start - 1)
-        initial = xp.take(initial, index, axis=axis)
-    return initial
+def _back_projector(value: str | WienerButterworth) -> WienerButterworth:
+    return value if isinstance(value, WienerButterworth) else WienerButterworth()

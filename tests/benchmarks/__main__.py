@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("iteration", "acceleration", "filters", "whole_program", "edges")
+NAMES = ("iteration", "acceleration", "filters", "whole_program", "edges", "back_projectors")
 
 
 def main() -> None:
