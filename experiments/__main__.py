@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from . import confocal, hubble, recovery, report
+from . import confocal, hubble, recovery, report, scenarios
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "recovery": (recovery.TITLE, recovery.run),
+    "scenarios": (scenarios.TITLE, scenarios.run),
     "confocal": (confocal.TITLE, confocal.run),
     "hubble": (hubble.TITLE, hubble.run),
 }

@@ -1,6 +1,6 @@
 """True deconvolution for signals, images and volumes, beside learned transposed convolution."""
 
-from . import metrics, psf, simulate
+from . import denoisers, metrics, psf, simulate
 from ._iterate import Iteration
 from .convolution import Convolution, psf_to_otf
 from .deconvolution._back_projector import WienerButterworth
@@ -8,7 +8,11 @@ from .deconvolution.blind.parametric import ParametricBlur, blind_parametric
 from .deconvolution.blind.photons import BlindRestoration, blind_richardson_lucy
 from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
 from .deconvolution.frames import SuperResolved, super_resolve
+from .deconvolution.least_squares import landweber, tikhonov, van_cittert
+from .deconvolution.noise import NoiseLevel, estimate_noise
+from .deconvolution.plug_and_play import plug_and_play
 from .deconvolution.poisson import richardson_lucy
+from .deconvolution.stopping import Stopping
 from .deconvolution.variational import hessian_schatten, hyper_laplacian, sparse_spikes, total_variation
 from .deconvolution.wavelets import wavelet_sparse
 
@@ -18,24 +22,32 @@ __all__ = [
     "BlindRestoration",
     "Convolution",
     "Iteration",
+    "NoiseLevel",
     "ParametricBlur",
+    "Stopping",
     "SuperResolved",
     "UnsupervisedWiener",
     "WienerButterworth",
     "blind_parametric",
     "blind_richardson_lucy",
+    "denoisers",
+    "estimate_noise",
     "hessian_schatten",
     "hyper_laplacian",
     "inverse_filter",
+    "landweber",
     "metrics",
+    "plug_and_play",
     "psf",
     "psf_to_otf",
     "richardson_lucy",
     "simulate",
     "sparse_spikes",
     "super_resolve",
+    "tikhonov",
     "total_variation",
     "unsupervised_wiener",
+    "van_cittert",
     "wavelet_sparse",
     "wiener",
 ]

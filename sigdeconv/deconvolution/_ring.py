@@ -30,7 +30,9 @@ class Ring:
     grid: tuple[int, ...]
     frame: tuple[slice, ...]  #: what the result shows
     project: Projection | None  #: onto the scenes that the boundary allows; None if it allows all
-    first: Array  #: the data with a smooth continuation where nothing is known
+    first: Array  #: a first guess of the scene: the data, and a smooth continuation where nothing is known
+    gain: float  #: largest modulus of the transfer function, with the sign of the PSF's sum
+    copies: int = 1  #: how often the scene lies on the ring; its mirror images cost no extra
 
     @classmethod
     def of(cls, image: Array, psf: Array | Convolution, boundary: str, weights: Array | None = None) -> Ring:
@@ -47,11 +49,16 @@ class Ring:
                 )
             boundary, center, stride, kernel = psf.boundary, psf.center, psf.stride, psf.psf
             if kernel is None:
-                return cls._around(image, psf.transfer_like(image), psf.grid, psf.shape, (1,) * psf.ndim, None, weights)
+                otf = psf.transfer_like(image)
+                return cls._around(image, otf, psf.grid, psf.shape, psf.frame, (1,) * psf.ndim, None, weights)
         kernel = psf_for(kernel, image)
         ndim = kernel.ndim
         stride = (1,) * ndim if stride is None else stride
         sizes = tuple(n * s for n, s in zip(image.shape[image.ndim - ndim :], stride, strict=True))
+        shown = tuple(slice(n) for n in sizes)
+        if isinstance(psf, Convolution):  # its scene may be up to a stride shorter or longer
+            sizes = sizes if boundary == "free" else psf.domain_shape
+            shown = tuple(slice(f.stop - f.start) for f in psf.frame)
         if boundary == "periodic":
             grid = sizes
         elif boundary == "reflect":
@@ -74,7 +81,7 @@ class Ring:
                 return x
 
         otf = psf_to_otf(kernel, grid, center=center)
-        return cls._around(image, otf, grid, sizes, stride, project, weights)
+        return cls._around(image, otf, grid, sizes, shown, stride, project, weights)
 
     @classmethod
     def _around(
@@ -83,6 +90,7 @@ class Ring:
         otf: Array,
         grid: tuple[int, ...],
         sizes: tuple[int, ...],
+        frame: tuple[slice, ...],
         stride: tuple[int, ...],
         project: Projection | None,
         weights: Array | None,
@@ -90,27 +98,31 @@ class Ring:
         """Lay image and trust on the ring."""
         xp, ndim = namespace(image), len(grid)
         batch = tuple(image.shape[: image.ndim - ndim])
-        frame = tuple(slice(n) for n in sizes)
         strided = (..., *(slice(None, n, s) for n, s in zip(sizes, stride, strict=True)))
         first = image
         if max(stride) > 1:
             for axis, s in enumerate(stride, start=-ndim):
                 first = xp.repeat(first, s, axis=axis)
+            first = first[(..., *(slice(n) for n in sizes))]
+        peak, middle = float(xp.max(xp.abs(otf))), float(xp.real(otf[(0,) * ndim]))
+        gain = -peak if middle < 0 else peak
+        mirrored = grid == tuple(2 * n for n in sizes) and project is not None
         known = max(stride) == 1 and grid == sizes and weights is None
         if known:
-            return cls(image, None, otf, grid, frame, project, image)
+            return cls(image, None, otf, grid, frame, project, image / gain, gain)
         thin = (1,) * len(batch) if weights is None else batch
         trust = xp.zeros((*thin, *grid), dtype=image.dtype, device=image.device)
         trust[strided] = 1.0 if weights is None else weights
         data = xp.zeros((*batch, *grid), dtype=image.dtype, device=image.device)
         data[strided] = image if weights is None else xp.where(weights > 0, image, xp.zeros_like(image))
         if weights is not None:
-            first = _filled(first, data, trust, frame, stride)
-        if grid == tuple(2 * n for n in sizes):
+            first = _filled(first, data, trust, sizes, stride)
+        if mirrored:
             first = _mirrored_out(first, ndim)
         elif grid != sizes:
             first = continued(first, sizes, grid, dark=project is not None)
-        return cls(data, trust, otf, grid, frame, project, first)
+        copies = 2**ndim if mirrored else 1
+        return cls(data, trust, otf, grid, frame, project, first / gain, gain, copies)
 
     @property
     def ndim(self) -> int:
@@ -119,12 +131,20 @@ class Ring:
 
     @property
     def count(self) -> float:
-        """Samples that count, each by its trust, of all items together."""
+        """Samples that are trusted, of all items together."""
         xp = namespace(self.data)
         if self.trust is None:
             return float(math.prod(self.data.shape))
         items: float = math.prod(self.data.shape) / math.prod(self.trust.shape)
-        return float(xp.sum(self.trust)) * items
+        return float(xp.sum(xp.astype(self.trust > 0, xp.float64))) * items
+
+    @property
+    def mean_trust(self) -> float:
+        """Of the samples that are trusted."""
+        if self.trust is None:
+            return 1.0
+        xp = namespace(self.data)
+        return float(xp.sum(self.trust)) / float(xp.sum(xp.astype(self.trust > 0, xp.float64)))
 
     def blurred(self, x: Array) -> Array:
         """``H x`` on the whole ring."""
@@ -145,13 +165,14 @@ def _mirrored_out(x: Array, ndim: int) -> Array:
     return x
 
 
-def _filled(first: Array, data: Array, trust: Array, frame: tuple[slice, ...], stride: tuple[int, ...]) -> Array:
+def _filled(first: Array, data: Array, trust: Array, sizes: tuple[int, ...], stride: tuple[int, ...]) -> Array:
     """The first guess with the mean of the good samples in place of the bad ones."""
-    xp, ndim = namespace(data), len(frame)
+    xp, ndim = namespace(data), len(sizes)
     axes = tuple(range(-ndim, 0))
     light = xp.sum(data * xp.astype(trust > 0, data.dtype), axis=axes, keepdims=True)
     number = xp.sum(xp.astype(trust > 0, data.dtype), axis=axes, keepdims=True)
-    good = trust[(..., *(slice(None, f.stop, s) for f, s in zip(frame, stride, strict=True)))] > 0
+    good = trust[(..., *(slice(None, n, s) for n, s in zip(sizes, stride, strict=True)))] > 0
     for axis, s in enumerate(stride, start=-ndim):
         good = xp.repeat(good, s, axis=axis) if s > 1 else good
+    good = good[(..., *(slice(n) for n in sizes))]
     return xp.where(good, first, light / xp.maximum(number, xp.ones_like(number)))

@@ -25,13 +25,17 @@ Prox = Callable[[list[Array], Any], list[Array]]  #: the nearest differences tha
 # Penalties that only set the speed. With a faint prior the scene between sharp and blurred is found slowly unless its
 # blur and its bounds may depart from it about as easily as its differences.
 BLUR_HOLD = 1.0  # of u = H x, relative to the geometric mean of the data's trust and of the differences' penalty
-BOUND_HOLD = 0.3  # of c = x, relative to that of the differences
+BOUND_HOLD = 2.0  # of c = x, relative to that of the differences
 FAINTEST = {"float32": 1e-7, "float64": 1e-12}  # penalty of the differences, relative to the squared gain: rounding
 CHUNK = 1 << 14  # samples of each difference that are handled together: a dozen such operands fit a core's cache
 
 
 class Prior(Protocol):
     """``sum phi(D x)``: the differences of a scene on a ring, and how they shrink."""
+
+    @property
+    def groups(self) -> int:
+        """Differences that shrink each by itself, at every sample."""
 
     def apply(self, x: Array) -> list[Array]:
         """``D x``, of which each part has the shape of the ring."""
@@ -56,6 +60,7 @@ class Differences:
     stencils: tuple[Stencil, ...]
     prox: Prox
     cost: Callable[[list[Array]], Array]
+    groups: int = 1
 
     def apply(self, x: Array) -> list[Array]:
         """Each stencil's difference."""

@@ -29,8 +29,8 @@ class Trial:
     weight: float
     residual: float  #: trust-weighted sum of squares of data minus blurred restoration
     freedom: float  #: degrees of freedom of the data that the restoration follows
-    roughness: float  #: the prior's cost
-    count: float  #: number of data
+    count: float  #: number of trusted data
+    roughness: float = 0.0  #: the prior's cost
 
     def gcv(self) -> float:
         """Generalised cross-validation: ``n |r|^2 / (n - freedom)^2``."""
@@ -46,22 +46,22 @@ Solve = Callable[[float], tuple[Array, Array, Array]]
 
 
 def speck(ring: Ring, sigma: float) -> tuple[Array, float]:
-    """White noise on the known samples, and its scale."""
+    """White noise on the trusted samples, and its scale."""
     xp, y = namespace(ring.data), ring.data
     noise = np.random.default_rng(SEED).standard_normal(tuple(y.shape))
     noise = xp.asarray(noise.astype("float32" if y.dtype == xp.float32 else "float64"), device=y.device)
-    return (noise if ring.trust is None else noise * xp.sqrt(ring.trust)), SPECK * sigma
+    return (noise if ring.trust is None else noise * xp.astype(ring.trust > 0, noise.dtype)), SPECK * sigma
 
 
-def judged(ring: Ring, weight: float, blurred: Array, shaken: Array, noise: Array, scale: float, cost: float) -> Trial:
+def judged(ring: Ring, weight: float, blurred: Array, shaken: Array, noise: Array, scale: float) -> Trial:
     """The trial of a weight."""
     xp = namespace(blurred)
     gap = xp.astype(blurred - ring.data, xp.float64)
     root = 1.0 if ring.trust is None else ring.trust
     residual = float(xp.sum(root * gap * gap))
     answer = xp.astype(shaken - blurred, xp.float64)
-    freedom = float(xp.sum((noise if ring.trust is None else noise * xp.sqrt(ring.trust)) * answer)) / scale
-    return Trial(weight, residual, freedom, cost, ring.count)
+    freedom = float(xp.sum(noise * answer)) / scale
+    return Trial(weight, residual, freedom, ring.count)
 
 
 def chosen_weight(trial: Callable[[float], Trial], first: float, rule: str, sigma: float) -> tuple[float, list[Trial]]:

@@ -15,6 +15,7 @@ from ..convolution import Convolution, operator
 from ._back_projector import WienerButterworth, unmatched, unmatched_uphill
 from ._counts import checked_counts, first_estimate, require_nonnegative_psf
 from ._likelihood import PoissonLikelihood, conjugate, extrapolated
+from .stopping import MOST, Stopping, Watch, checked_stopping
 
 ACCELERATIONS = ("conjugate", "biggs-andrews", "heavy-ball")
 BACK_PROJECTORS = ("matched", "wiener-butterworth")
@@ -24,7 +25,8 @@ def richardson_lucy(
     image: Array,
     psf: Array | Convolution,
     *,
-    num_iter: int = 10,
+    num_iter: int | None = 10,
+    stopping: str | Stopping | None = None,
     boundary: str = "free",
     accelerate: bool | str = True,
     background: float | Array = 0.0,
@@ -46,8 +48,12 @@ def richardson_lucy(
         Photon counts, or anything proportional to them; not negative. Leading axes are a batch.
     psf : array or Convolution
         Point spread function with as many axes as `frame`, not negative; or a ready operator.
-    num_iter : int
+    num_iter : int, optional
         Iterations; the more, the sharper and the noisier. Ten accelerated ones do the work of seventy (see Notes).
+        None: chosen from the data, at about three times the cost of each.
+    stopping : {"risk", "splitting", "consensus", "discrepancy"} or Stopping, optional
+        How they are chosen (see `Stopping`): "risk" if `num_iter` is None. With `num_iter` given as well, that is the
+        most. The result is the estimate of the iteration that the callback last saw as ``chosen["num_iter"]``.
     boundary : {"free", "periodic", "zero", "reflect"}
         What the scene does past the frame; "free", unknown, is right for nearly every camera. See `Convolution`.
     accelerate : bool or {"conjugate", "biggs-andrews", "heavy-ball"}
@@ -154,6 +160,7 @@ def richardson_lucy(
     (30, True)
     """
     rule = _rule(accelerate, back_projector)
+    wanted = checked_stopping(stopping, num_iter)
     image, channels_back = channels_to_batch(floating(image, "image", finite=False), channel_axis)
     blur = operator(psf, image, boundary)
     require_nonnegative_psf(blur)
@@ -168,8 +175,14 @@ def richardson_lucy(
             f"tv_weight is {tv_weight:g}, which weighs a prior against the likelihood, but an unmatched back_projector "
             "does not lead to the likeliest scene; pass back_projector='matched', or damping in place of tv_weight"
         )
-    problem = PoissonLikelihood.of(blur, *counts, tv_weight, damping)
-    x = problem.flat() if initial is None else first_estimate(initial, image, blur, channel_axis)
+    readout = not (isinstance(readout_noise, (int, float)) and readout_noise == 0)
+    watch = None if wanted is None else Watch(wanted, blur, counts, readout=readout)
+    problem = PoissonLikelihood.of(blur, *(counts if watch is None else watch.counts), tv_weight, damping)
+    if initial is None:
+        x = problem.flat()
+    else:
+        x = first_estimate(initial, image, blur, channel_axis)
+        x = x if watch is None else watch.first(x)
     if rule == "unmatched":
         back = _back_projector(back_projector).of(blur)
         steps = unmatched_uphill(problem, x, back) if accelerate else unmatched(problem, x, back)
@@ -177,14 +190,17 @@ def richardson_lucy(
         steps = conjugate(problem, x) if rule == "conjugate" else extrapolated(problem, x, rule=rule)
     frame = (..., *blur.frame)
     result = iterate(
-        steps,
-        num_iter=num_iter,
+        steps if watch is None else watch.steps(steps),
+        num_iter=MOST if num_iter is None else num_iter,
         tol=tol,
         callback=callback,
         ndim=blur.ndim,
         view=lambda x: x[frame],
         back=channels_back,
+        chosen=None if watch is None else watch.chosen,
     )
+    if watch is not None:
+        result = channels_back(watch.best[frame])
     return xp.asarray(result, copy=True)  # not a view that keeps the whole domain alive
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import _fft
-from .._array import Array, is_numpy, namespace, shown
-from .._iterate import Callback, checked_num_iter
+from .._array import Array, is_numpy, namespace, per_axis, shown
+from .._iterate import Callback
 from ..convolution import Convolution
 from ._edge_restoration import restored
 from ._priors import length, shortened
@@ -26,9 +26,10 @@ class Wavelets:
 
     def __init__(self, ndim: int, wavelet: str, levels: int) -> None:
         self.ndim, self.levels = ndim, levels
+        self.groups = levels * (2**ndim - 1)
         self.low, self.high = _filters(wavelet)
+        self._kept: dict[tuple[Any, ...], Sequence[Array]] = {}  # of one grid or two, and released with the object
 
-    @functools.cache  # noqa: B019  (one grid or two in the life of an object)
     def _bands(self, grid: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
         """Transfer functions on the half spectrum."""
         result = []
@@ -53,8 +54,12 @@ class Wavelets:
     def _transfers(self, x: Array) -> Sequence[Array]:
         xp = namespace(x)
         name = "complex64" if x.dtype == xp.float32 else "complex128"
-        bands = [b.astype(name) for b in self._bands(tuple(x.shape[x.ndim - self.ndim :]))]
-        return bands if is_numpy(x) else [xp.asarray(b, device=x.device) for b in bands]
+        grid = tuple(x.shape[x.ndim - self.ndim :])
+        key = (grid, name)
+        if key not in self._kept:
+            bands = [b.astype(name) for b in self._bands(grid)]
+            self._kept[key] = bands if is_numpy(x) else [xp.asarray(b, device=x.device) for b in bands]
+        return self._kept[key]
 
     def apply(self, x: Array) -> list[Array]:
         """The bands."""
@@ -194,7 +199,7 @@ def wavelet_sparse(
     >>> float(sigdeconv.metrics.isnr(scene, image, restored)) > 10
     True
     """
-    levels = checked_num_iter(levels)
+    (levels,) = per_axis(levels, 1, "levels", minimum=1)
     return restored(
         image,
         psf,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("iteration", "acceleration", "filters", "whole_program", "edges", "back_projectors")
+NAMES = ("iteration", "acceleration", "filters", "whole_program", "edges", "back_projectors", "noise_levels")
 
 
 def main() -> None:
