@@ -125,7 +125,8 @@ def filter(  # noqa: A001  (the field's word)
         if whole is not out:
             out[...] = whole
         return out if then is None else _parallel.each(then[0], out, *then[1:], out=out)
-    work = np.empty((max(x.shape[-ndim], shape[0]), *transfer.shape[1:]), transfer.dtype)
+    spectral = np.result_type(transfer.dtype, np.complex64)  # a real transfer function is a complex one too
+    work = np.empty((max(x.shape[-ndim], shape[0]), *transfer.shape[1:]), spectral)
     for item in items:
         _filter_in_strips(x, item, transfer, grid, out, conjugate, work, then)
     return out
