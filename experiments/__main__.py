@@ -8,12 +8,15 @@ from pathlib import Path
 
 import click
 
-from . import confocal, hubble, recovery, report, scenarios
+from . import boundaries, confocal, hubble, recovery, report, scenarios, signals, selection
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "recovery": (recovery.TITLE, recovery.run),
     "scenarios": (scenarios.TITLE, scenarios.run),
+    "boundaries": (boundaries.TITLE, boundaries.run),
+    "signals": (signals.TITLE, signals.run),
+    "selection": (selection.TITLE, selection.run),
     "confocal": (confocal.TITLE, confocal.run),
     "hubble": (hubble.TITLE, hubble.run),
 }
@@ -29,7 +32,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     help="Folder of the real data; by default $SIGDECONV_DATA, else ../shared/data beside the repository.",
 )
 def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
-    """Run experiments (all of them by default: recovery, confocal, hubble) and write OUT/index.html.
+    """Run experiments (all of them by default: recovery, scenarios, selection, confocal, hubble) and write OUT/index.html.
 
     \b
     Examples:
