@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from . import boundaries, confocal, hubble, recovery, report, scenarios, signals, selection
+from . import boundaries, confocal, hubble, recovery, report, scenarios, selection, signals
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
@@ -32,7 +32,9 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     help="Folder of the real data; by default $SIGDECONV_DATA, else ../shared/data beside the repository.",
 )
 def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
-    """Run experiments (all of them by default: recovery, scenarios, selection, confocal, hubble) and write OUT/index.html.
+    """Run experiments (all of them by default) and write OUT/index.html.
+
+    They are: recovery, scenarios, boundaries, signals, selection, confocal, hubble.
 
     \b
     Examples:

@@ -119,7 +119,7 @@ def test_without_weight_bounds_are_nonnegative_least_squares():
     psf = sigdeconv.psf.gaussian(9, 1.0)
     y = rng.random(30) - 0.2
     a = np.asarray(Convolution(psf, 30, boundary="reflect").to_dense())
-    result = tikhonov(y, psf, weight=0, bounds=(0, None), boundary="reflect", tol=0, num_iter=2000)
+    result = tikhonov(y, psf, weight=0, bounds=(0, None), boundary="reflect", tol=0, num_iter=300)
     best = nnls(a, y)[1] ** 2
     assert np.sum((a @ result - y) ** 2) == pytest.approx(best, rel=1e-4)
     assert result.min() == 0
@@ -242,7 +242,7 @@ def test_landweber_walks_to_least_squares(boundary, accelerate):
     def full(iteration):
         return iteration.estimate
 
-    result = landweber(y, blur, num_iter=3000, accelerate=accelerate, weights=w, callback=watch)
+    result = landweber(y, blur, num_iter=1000, accelerate=accelerate, weights=w, callback=watch)
     if boundary == "free":
         start = np.full(blur.domain_shape, np.sum(w * y) / np.sum(w) / psf.sum())
         d = w**0.5
@@ -284,7 +284,7 @@ def test_van_cittert_is_the_formula_and_converges():
         for _ in range(4):
             x = x + (y - blur(x)) / psf.sum()
         np.testing.assert_allclose(van_cittert(y, psf, num_iter=4, boundary=boundary), x, atol=1e-12)
-        np.testing.assert_allclose(van_cittert(y, psf, num_iter=2000, boundary=boundary), scene, atol=1e-3)
+        np.testing.assert_allclose(van_cittert(y, psf, num_iter=800, boundary=boundary), scene, atol=1e-3)
 
 
 def test_van_cittert_refuses_what_would_explode():
@@ -319,7 +319,7 @@ def psnr(a, b):
 @pytest.mark.parametrize("regularizer", ["laplacian", "gradient", "identity"])
 @pytest.mark.parametrize("known", [False, True])
 def test_chosen_weight_is_near_the_best(regularizer, known):
-    scene = photograph("camera", np.s_[200:340, 150:300])
+    scene = photograph("camera", np.s_[200:300, 150:256])
     losses = []
     for psf, sigma in itertools.product((sigdeconv.psf.gaussian((13, 13), 1.6), np.ones((5, 9)) / 45), (1.0, 6.0)):
         truth, y = blurred(scene, psf, sigma)
@@ -333,16 +333,20 @@ def test_chosen_weight_is_near_the_best(regularizer, known):
     assert np.mean(losses) < 0.15
 
 
-@pytest.mark.parametrize("boundary", ["periodic", "reflect", "zero"])
-def test_chosen_weight_at_other_boundaries(boundary):
-    scene = photograph("camera", np.s_[200:300, 150:260])
+@pytest.mark.parametrize(
+    ("boundary", "regularizer"),
+    [("periodic", "laplacian"), ("reflect", "laplacian"), ("zero", "laplacian"), ("zero", "identity")],
+)
+def test_chosen_weight_at_other_boundaries(boundary, regularizer):
+    scene = photograph("camera", np.s_[200:290, 150:250])
+    options = {"boundary": boundary, "regularizer": regularizer}
     psf = np.ones((5, 7)) / 35
     y = Convolution(psf, scene.shape, boundary=boundary)(scene)
     y = y + 3.0 * np.random.default_rng(17).standard_normal(y.shape)
     report = []
-    chosen = tikhonov(y, psf, boundary=boundary, callback=report.append)
+    chosen = tikhonov(y, psf, callback=report.append, **options)
     weight = report[-1].chosen["weight"]
-    best = max(psnr(tikhonov(y, psf, weight=weight * 2.0**k, boundary=boundary), scene) for k in range(-4, 5))
+    best = max(psnr(tikhonov(y, psf, weight=weight * 2.0**k, **options), scene) for k in range(-4, 5))
     assert best - psnr(chosen, scene) < 0.2
 
 
@@ -383,17 +387,17 @@ def test_each_of_a_batch_is_chosen_and_restored_alone(close):
 @pytest.mark.parametrize("method", [landweber, van_cittert])
 @pytest.mark.parametrize("bounds", [None, (0, 255)])
 def test_stops_near_the_best_iteration(method, bounds):
-    scene = photograph("camera", np.s_[200:330, 150:290])
+    scene = photograph("camera", np.s_[200:306, 150:260])
     losses = []
-    for width, sigma in itertools.product((1.2, 2.5), (1.0, 6.0)):
-        truth, y = blurred(scene, sigdeconv.psf.gaussian((17, 17), width), sigma)
+    for width, sigma in itertools.product((1.2, 2.0), (1.5, 6.0)):
+        truth, y = blurred(scene, sigdeconv.psf.gaussian((13, 13), width), sigma)
         errors = []
 
         def watch(iteration, truth=truth, errors=errors):
             errors.append(psnr(iteration.estimate, truth))
 
-        method(y, sigdeconv.psf.gaussian((17, 17), width), num_iter=120, bounds=bounds, callback=watch)
-        result = method(y, sigdeconv.psf.gaussian((17, 17), width), bounds=bounds)
+        method(y, sigdeconv.psf.gaussian((13, 13), width), num_iter=90, bounds=bounds, callback=watch)
+        result = method(y, sigdeconv.psf.gaussian((13, 13), width), bounds=bounds)
         losses.append(max(errors) - psnr(result, truth))
     assert max(losses) < 0.5
     assert np.mean(losses) < 0.15
@@ -429,19 +433,19 @@ def test_noise_level_is_estimated_and_reported():
 def test_array_kinds(kind, method, dtype, close):
     rng = np.random.default_rng(21)
     psf = sigdeconv.psf.gaussian((5, 4), 0.8)
-    y = rng.random((2, 14, 13)) + 1
+    y = rng.random((2, 9, 8)) + 1
     cases = [{}, {"bounds": (0.9, 1.8)}]
     if method is not van_cittert:
-        cases.append({"weights": (np.arange(13) != 4).astype(dtype)})
+        cases.append({"weights": (np.arange(8) != 4).astype(dtype)})
     for options in cases:
-        fixed = {"weight": 0.02, **EXACT} if method is tikhonov else {"num_iter": 5}
+        fixed = {"weight": 0.02, "tol": 0.0, "num_iter": 30} if method is tikhonov else {"num_iter": 5}
         wanted = method(y.astype(dtype), psf, **fixed, **options)
         moved = {k: kind.array(v) if k == "weights" else v for k, v in options.items()}
         result = method(kind.array(y, dtype), kind.array(psf, dtype), **fixed, **moved)
         assert str(result.dtype).endswith(dtype)
         close(kind.numpy(result), wanted, 100)
-        chosen = method(kind.array(y, dtype), kind.array(psf, dtype), **moved)
-        close(kind.numpy(chosen), method(y.astype(dtype), psf, **options), 1e4 if dtype == "float32" else 1e6)
+    chosen = method(kind.array(y[0], dtype), kind.array(psf, dtype))
+    close(kind.numpy(chosen), method(y[0].astype(dtype), psf), 1e4 if dtype == "float32" else 1e6)
 
 
 def test_single_precision_keeps_what_a_faint_prior_says():
@@ -483,6 +487,7 @@ def test_hard_cases_stay_finite(weight):
         (lambda y, h: landweber(y, h, num_iter=3, step=3.0), "diverge"),
         (lambda y, h: landweber(y, h, num_iter=3, step=3.0, accelerate=False), "below 2"),
         (lambda y, h: landweber(y, h, num_iter=3, step=0), "step is 0"),
+        (lambda y, h: landweber(y, h, num_iter="discrepancy", weights=np.ones((8, 8))), "pass sigma"),
         (lambda y, h: van_cittert(y, h, num_iter=True), "num_iter is True"),
     ],
 )

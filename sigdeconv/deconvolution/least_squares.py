@@ -109,6 +109,7 @@ def tikhonov(
     nearly inverted beforehand (a small matrix for each frequency along them). Measured: with a Gaussian or box of 9 to
     25 samples an error of 1e-3 is reached in 1 to 5 iterations and 1e-6 in 11 to 20, with kernels of camera shake 1e-3
     in 3 to 50. On the ring on which this is computed the ends of the scene meet 4 samples beyond all that is seen.
+    float32 resolves weights down to about 1e-6; for less noise than that pass float64.
 
     Bounds are met exactly, at the optimum of the bounded problem, by projected Newton steps (Bertsekas). It is what
     ICTM and BVLS compute, which bound least squares as well.
@@ -286,7 +287,8 @@ def landweber(
     accelerate : bool
         Nesterov's extrapolation: as sharp after 30 iterations as without it after some 150.
     sigma : float, optional
-        Standard deviation of the noise, in units of `image`, for the rules that stop; estimated where it is not given.
+        Standard deviation of the noise, in units of `image`, for the rules that stop; estimated where it is not given
+        ("discrepancy" with `weights` asks for it).
     weights : array, optional
         Trust in each pixel, broadcast against `image`: 0 for bad pixels (which may then hold anything, NaN too).
     bounds : (float or None, float or None), optional
@@ -492,6 +494,8 @@ def _stopped(
         return x[(..., *blur.frame)]
 
     if rule == "discrepancy":
+        if sigma is None and pixels is not None:
+            raise ValueError("num_iter is 'discrepancy', whose noise level cannot be told from bad pixels; pass sigma")
         if sigma is None:
             from .noise import estimate_noise
 
