@@ -4,6 +4,7 @@ from . import denoisers, metrics, psf, simulate
 from ._iterate import Iteration
 from .convolution import Convolution, psf_to_otf
 from .deconvolution._back_projector import WienerButterworth
+from .deconvolution.blind.camera_shake import blind_camera_shake
 from .deconvolution.blind.parametric import ParametricBlur, blind_parametric
 from .deconvolution.blind.photons import BlindRestoration, blind_richardson_lucy
 from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
@@ -28,6 +29,7 @@ __all__ = [
     "SuperResolved",
     "UnsupervisedWiener",
     "WienerButterworth",
+    "blind_camera_shake",
     "blind_parametric",
     "blind_richardson_lucy",
     "denoisers",

@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("iteration", "acceleration", "filters", "whole_program", "edges", "back_projectors", "noise_levels")
+NAMES = (
+    "iteration",
+    "acceleration",
+    "filters",
+    "whole_program",
+    "edges",
+    "back_projectors",
+    "noise_levels",
+    "camera_shake",
+)
 
 
 def main() -> None:
