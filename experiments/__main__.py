@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from . import boundaries, confocal, hubble, recovery, report, scenarios, selection, signals
+from . import blind, boundaries, confocal, hubble, recovery, report, scenarios, selection, signals
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
@@ -17,6 +17,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "boundaries": (boundaries.TITLE, boundaries.run),
     "signals": (signals.TITLE, signals.run),
     "selection": (selection.TITLE, selection.run),
+    "blind": (blind.TITLE, blind.run),
     "confocal": (confocal.TITLE, confocal.run),
     "hubble": (hubble.TITLE, hubble.run),
 }
@@ -34,7 +35,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
 def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
     """Run experiments (all of them by default) and write OUT/index.html.
 
-    They are: recovery, scenarios, boundaries, signals, selection, confocal, hubble.
+    They are: recovery, scenarios, boundaries, signals, selection, blind, confocal, hubble.
 
     \b
     Examples:

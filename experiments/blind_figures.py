@@ -65,7 +65,7 @@ def shakes(study: Study, cases: Sequence[Any]) -> Figure:
     figure.suptitle("A shake is read off the edges of the photograph", weight="bold")
     caption = (
         f"For each photograph the shake of median error ratio, noise σ = {chosen[0].sigma:g} grey levels. Both "
-        " restorations: total variation of the same weight."
+        "restorations: total variation of the same weight."
     )
     return study.save(figure, "blind-shakes", caption)
 

@@ -1,4 +1,4 @@
-"""The manners of the command: one line for an error, exit codes, notes on stderr, a progress bar, lists of numbers."""
+"""The manners of the command: one line for an error, exit codes, notes on stderr, a progress bar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,10 @@ from . import io
 if TYPE_CHECKING:
     from ._iterate import Callback, Iteration
 
-    _ParamType = click.ParamType[Any]
-else:
-    _ParamType = click.ParamType  # generic in recent versions only
-
 # Failures of the machine; any other OSError is a path that was given wrongly.
 MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+SEVERAL = 6  # values that fit on a line
 
 FILE = click.Path(path_type=Path)
 OUTPUT = click.option("-o", "--output", type=FILE, required=True, help="The file to write.")
@@ -51,7 +49,32 @@ class Interrupted(click.ClickException):
 
 
 class Commands(click.Group):
-    """A group of commands that ends with one line and an exit code, never with a traceback (but for ``--debug``)."""
+    """A group of commands that ends with one line and an exit code, never with a traceback (but for ``--debug``).
+
+    Its help lists the commands under the headings that they were added with.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._sections: dict[str, list[str]] = {}
+
+    def add_section(self, heading: str, *commands: click.Command) -> None:
+        """Add commands under a heading."""
+        for command in commands:
+            self.add_command(command)
+        self._sections[heading] = [str(command.name) for command in commands]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What the help says of the commands."""
+        width = max(len(name) for name in self.commands)
+        for heading, names in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), self.commands[name].get_short_help_str(formatter.width - width - 6))
+                        for name in names
+                    ]
+                )
 
     def main(
         self,
@@ -103,36 +126,6 @@ class Commands(click.Group):
             raise Failed(message) from error
 
 
-class Numbers(_ParamType):
-    """Numbers with commas between them: ``3`` or ``5,15,15``."""
-
-    def __init__(self, kind: type[int] | type[float], metavar: str) -> None:
-        self.kind, self.name = kind, metavar
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of numbers."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(self.kind(part) for part in str(value).split(","))
-        except ValueError:
-            wanted = "integers" if self.kind is int else "numbers"
-            self.fail(f"{value!r}; {wanted} with commas between them are wanted, such as {self.name}", param, ctx)
-
-
-class AxisOrNone(_ParamType):
-    """An axis, or the word "none"."""
-
-    name = "axis"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """An int or "none"."""
-        try:
-            return value if value == "none" else int(value)
-        except ValueError:
-            self.fail(f"{value!r}; an axis such as 0 or -1, or none, is wanted", param, ctx)
-
-
 def note(message: str, quiet: bool = False) -> None:
     """Say something on stderr that is no error."""
     if not quiet:
@@ -148,7 +141,7 @@ def read_noting(path: Path, quiet: bool) -> io.Picture:
 
 
 @contextmanager
-def progress(total: int, shown: bool | None, quiet: bool) -> Iterator[Callback | None]:
+def progress(total: int | None, shown: bool | None, quiet: bool) -> Iterator[Callback | None]:
     """A bar with the time left, as the callback of an iteration; none where nobody looks."""
     if shown is None:
         shown = not quiet and sys.stderr.isatty()
@@ -166,6 +159,50 @@ def progress(total: int, shown: bool | None, quiet: bool) -> Iterator[Callback |
             bar.update(iteration.index - bar.n)
 
         yield step
+
+
+@contextmanager
+def watched(
+    total: int | None, tol: float, shown: bool | None, quiet: bool, terms: Mapping[str, str] | None = None
+) -> Iterator[Callback | None]:
+    """A bar as in `progress`, and at the end a note on what was chosen from the data and how many iterations it took.
+
+    `total` is None where the method finds the number itself; `terms` are names for what no option is called.
+    """
+    latest: dict[str, Any] = {}
+    with progress(total, shown, quiet) as bar:
+
+        def step(iteration: Iteration) -> None:
+            latest.update(index=iteration.index, change=iteration.change, chosen=iteration.chosen)
+            if bar is not None:
+                bar(iteration)
+
+        yield bar if quiet else step
+    if latest:
+        parts = [_listed(latest["chosen"], terms or {})] if latest["chosen"] else []
+        count = latest["index"]
+        if total is None and "num_iter" not in latest["chosen"]:
+            parts.append(f"{count} iterations")
+        elif total is not None and count < total:
+            parts.append(f"{count} of at most {total} iterations")
+        elif latest["change"] > tol > 0:
+            parts.append(f"all {count} iterations, after which the last changed {latest['change']:.1e} (--num-iter)")
+        if parts:
+            note("; ".join(parts))
+
+
+def _listed(chosen: Mapping[str, float | tuple[float, ...]], terms: Mapping[str, str]) -> str:
+    """What was chosen, under the names of the options."""
+    items = (f"{terms.get(name, name.replace('_', '-'))} {_value(value)}" for name, value in chosen.items())
+    return f"from the data: {', '.join(items)}"
+
+
+def _value(value: float | tuple[float, ...]) -> str:
+    if not isinstance(value, tuple):
+        return f"{value:.4g}"
+    if len(value) > SEVERAL:
+        return f"{min(value):.4g} to {max(value):.4g} ({len(value)} images)"
+    return " / ".join(f"{x:.4g}" for x in value)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from . import io
 from ._array import checked_axis
-from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, AxisOrNone, done, note, read_noting, refuse_same
+from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, done, note, read_noting, refuse_same, watched
 from ._cli_psf import gaussian_psf
+from ._cli_values import AxisOrNone
 
 SUM_OFF = 1e-3  # a PSF whose sum is nearer to 1 is called normalised
 SPACING_OFF = 0.05  # voxel sizes that differ by less are called the same: calibrations do
@@ -31,54 +32,50 @@ class Job(NamedTuple):
     """What every restoring command is told."""
 
     image: Path
-    psf: str
     output: Path
-    psf_plane: int | None
-    keep_psf_sum: bool
     channel_axis: int | str | None
     dtype: str | None
     overwrite: bool
     quiet: bool
+    psf: str | None = None
+    psf_plane: int | None = None
+    keep_psf_sum: bool = False
 
 
-def restoring(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the arguments of a `Job`, and the job."""
+class Opened(NamedTuple):
+    """An image from a file, in the file's order of axes and in the library's: channels, batch, z, y, x."""
 
-    def run(**options: Any) -> None:
-        job = Job(**{name: options.pop(name) for name in Job._fields})
-        command(job, **options)
+    source: io.Picture
+    picture: io.Picture
+    order: tuple[int, ...]
 
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
-    # click collects them from the last to the first
-    for decorate in reversed(_LAST):
-        run = decorate(run)
-    run.__click_params__ += command.__click_params__  # type: ignore[attr-defined]
-    for decorate in reversed(_FIRST):
-        run = decorate(run)
-    return run
+    @property
+    def channel_axis(self) -> int | None:
+        """Of the array that the library is given."""
+        return None if self.source.channel_axis is None else 0
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes without the channels."""
+        return self.picture.data.ndim - (self.source.channel_axis is not None)
 
 
-_FIRST = (
-    click.argument("image", type=FILE),
-    click.option(
-        "--psf",
-        required=True,
-        metavar="FILE|SPEC",
-        help="The point spread function: a file, or gaussian:SIGMA (pixels; one number or one an axis: "
-        "gaussian:3,1.5,1.5), disk:RADIUS, motion:LENGTH,ANGLE.",
-    ),
-    OUTPUT,
+Option = Callable[[Any], Any]
+
+IMAGE = click.argument("image", type=FILE)
+PSF_SPEC = "a file, or gaussian:SIGMA (pixels; one number or one an axis: gaussian:3,1.5,1.5), disk:RADIUS, "
+PSF_SPEC += "motion:LENGTH,ANGLE."
+PSF = click.option("--psf", required=True, metavar="FILE|SPEC", help=f"The point spread function: {PSF_SPEC}")
+PSF_PLANE = click.option("--psf-plane", type=int, help="Take this plane of the PSF file (its first axis, from 0).")
+KEEP_PSF_SUM = click.option(
+    "--keep-psf-sum", is_flag=True, help="Do not scale the PSF to sum 1; intensities then scale by 1/sum."
 )
-_LAST = (
-    click.option("--psf-plane", type=int, help="Take this plane of the PSF file (its first axis, from 0)."),
-    click.option(
-        "--keep-psf-sum", is_flag=True, help="Do not scale the PSF to sum 1; intensities then scale by 1/sum."
-    ),
-    click.option(
-        "--channel-axis",
-        type=AxisOrNone(),
-        help="Axis of colours or channels, restored one by one; by default what the file says. none: there is none.",
-    ),
+CHANNEL_AXIS = click.option(
+    "--channel-axis",
+    type=AxisOrNone(),
+    help="Axis of colours or channels; by default what the file says. none: there is none.",
+)
+WRITING = (
     click.option(
         "--dtype",
         type=click.Choice(io.DTYPES),
@@ -89,27 +86,94 @@ _LAST = (
 )
 
 
+def given(first: Sequence[Option], last: Sequence[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command a `Job`, from options of which some are listed before its own and some after."""
+
+    def decorator(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**options: Any) -> None:
+            job = Job(**{name: options.pop(name) for name in Job._fields if name in options})
+            command(job, **options)
+
+        run.__doc__, run.__name__ = command.__doc__, command.__name__
+        # click collects them from the last to the first
+        for decorate in reversed(last):
+            run = decorate(run)
+        run.__click_params__ += getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+        for decorate in reversed(first):
+            run = decorate(run)
+        return run
+
+    return decorator
+
+
+restoring = given((IMAGE, PSF, OUTPUT), (PSF_PLANE, KEEP_PSF_SUM, CHANNEL_AXIS, *WRITING))
+
+
 def restore(job: Job, work: Work, weights: str | None = None) -> None:
     """Read, bring the axes into the order that the library wants, restore, bring them back, write."""
     started = time.perf_counter()
+    refuse_inputs(job, weights)
+    image = opened(job.image, job.channel_axis, job.quiet)
+    psf = read_psf(job, image)
+    io.check_output(job.output, image.source.data, like=image.source, dtype=job.dtype, overwrite=job.overwrite)
+    trust = trusted(weights, image, job.quiet)
+    save(job, image, work(image.picture.data, psf, image.channel_axis, trust), started)
+
+
+def restore_by(
+    method: Callable[..., Samples],
+    job: Job,
+    *,
+    weights: str | None = None,
+    shown: bool | None = None,
+    terms: Mapping[str, str] | None = None,
+    **options: Any,
+) -> None:
+    """Restore by a function of the library, and say what it chose from the data.
+
+    `options` are the function's own, by its names; where it has no ``num_iter`` there is nothing to count.
+    `terms` are as in `watched`.
+    """
+
+    def work(image: Samples, psf: Samples, channel_axis: int | None, trust: Samples | None) -> Samples:
+        number = options.get("num_iter", 1)
+        total = number if isinstance(number, int) else None
+        extra = {} if trust is None else {"weights": trust}
+        with watched(total, options.get("tol", 0.0), shown, job.quiet, terms) as callback:
+            return method(image, psf, callback=callback, channel_axis=channel_axis, **extra, **options)
+
+    restore(job, work, weights)
+
+
+def refuse_inputs(job: Job, weights: str | None) -> None:
+    """The output must not replace what the work is done with; the image it may, if asked."""
     for path, name in ((job.psf, "--psf"), (weights, "--weights")):
         if path is not None:
             refuse_same(job.output, Path(path), name)
-    source = _with_channels_named(read_noting(job.image, job.quiet), job)
-    picture, order = _arrange(source)
-    channels = source.channel_axis is not None
-    psf = _psf(job, picture.data.ndim - channels, picture)
-    io.check_output(job.output, source.data, like=source, dtype=job.dtype, overwrite=job.overwrite)
-    trust = None
+
+
+def opened(path: Path, channel_axis: int | str | None, quiet: bool) -> Opened:
+    """Read an image, and order its axes."""
+    return arranged(named(read_noting(path, quiet), channel_axis, quiet))
+
+
+def trusted(weights: str | None, image: Opened, quiet: bool) -> Samples | None:
+    """The weights of the samples, from ``--weights``."""
+    if weights is None:
+        return None
+    trust: Samples
     if weights == "finite":
-        trust = np.isfinite(picture.data).astype(np.float32)
-        note(f"{trust.size - np.count_nonzero(trust)} samples are not finite and get weight 0", job.quiet)
-    elif weights is not None:
-        trust = io.read(weights).data
-        trust = trust.transpose(order) if trust.shape == source.data.shape else trust
-    result = work(picture.data, psf, 0 if channels else None, trust)
-    result = np.transpose(result, np.argsort(order))
-    written = io.write(job.output, result, like=source, dtype=job.dtype, overwrite=job.overwrite, clip=True)
+        trust = np.isfinite(image.picture.data).astype(np.float32)
+        note(f"{trust.size - np.count_nonzero(trust)} samples are not finite and get weight 0", quiet)
+        return trust
+    trust = io.read(weights).data
+    return trust.transpose(image.order) if trust.shape == image.source.data.shape else trust
+
+
+def save(job: Job, image: Opened, result: Samples, started: float) -> None:
+    """Write a result with the axes as the image had them."""
+    result = np.transpose(result, np.argsort(image.order))
+    written = io.write(job.output, result, like=image.source, dtype=job.dtype, overwrite=job.overwrite, clip=True)
     if written.clipped:
         note(
             f"warning: {written.clipped} of {result.size} samples ({result.min():g} to {result.max():g}) "
@@ -118,13 +182,13 @@ def restore(job: Job, work: Work, weights: str | None = None) -> None:
     done(job.output, result.shape, written.dtype, job.quiet, started)
 
 
-def _with_channels_named(picture: io.Picture, job: Job) -> io.Picture:
+def named(picture: io.Picture, asked: int | str | None, quiet: bool) -> io.Picture:
     """The image with axes that name its channels as the user does."""
-    axes, shape, asked = picture.axes, picture.data.shape, job.channel_axis
+    axes, shape = picture.axes, picture.data.shape
     if asked is None:
         if picture.channel_axis is not None:
             axis = picture.channel_axis
-            note(f"{shape[axis]} channels (axis {axis}) are restored one by one", job.quiet)
+            note(f"{shape[axis]} channels are on axis {axis}", quiet)
         elif axes.startswith("Q") and shape[-1] in COLOURS:
             note(f"warning: the last axis has {shape[-1]} samples; for colours pass --channel-axis -1")
         return picture
@@ -139,33 +203,37 @@ def _with_channels_named(picture: io.Picture, job: Job) -> io.Picture:
     return replace(picture, axes=axes)
 
 
-def _arrange(picture: io.Picture) -> tuple[io.Picture, tuple[int, ...]]:
-    """The image with its axes as channels, batch, z, y, x, and the order in which they were taken."""
+def arranged(picture: io.Picture) -> Opened:
+    """The image with its axes as channels, batch, z, y, x."""
     axes, channel = picture.axes, picture.channel_axis
     frame = sorted((i for i, letter in enumerate(axes) if letter in "ZYX"), key=lambda i: "ZYX".index(axes[i]))
     batch = [i for i in range(len(axes)) if i not in frame and i != channel]
     order = (*([] if channel is None else [channel]), *batch, *frame)
-    return replace(picture, data=picture.data.transpose(order), axes="".join(axes[i] for i in order)), order
+    ordered = replace(picture, data=picture.data.transpose(order), axes="".join(axes[i] for i in order))
+    return Opened(picture, ordered, order)
 
 
-def _psf(job: Job, ndim: int, image: io.Picture) -> Samples:
-    """The PSF of a job, for an image of `ndim` axes without its channels."""
+def read_psf(job: Job, image: Opened) -> Samples:
+    """The PSF of a job, for an image of at least as many axes without its channels."""
+    if job.psf is None:
+        raise ValueError(f"--psf is missing; pass {PSF_SPEC}")
+    ndim, axes = image.ndim, image.picture.axes
     specified = SPECIFIED.fullmatch(job.psf)
     if specified and not Path(job.psf).exists():
         psf, remedy = _from_specification(specified[1], specified[2], ndim), "one for fewer axes"
     else:
-        psf, remedy = _psf_from_file(job, image), "--psf-plane K to take one plane of it"
+        psf, remedy = _psf_from_file(job, Path(job.psf), image.picture), "--psf-plane K to take one plane of it"
     if psf.ndim > ndim:
-        without = " without its channels (--channel-axis none: there are none)" if image.data.ndim > ndim else ""
+        without = " without its channels (--channel-axis none: there are none)" if image.channel_axis == 0 else ""
         raise ValueError(f"{job.psf} has {psf.ndim} dimensions but the image has {ndim}{without}; pass {remedy}")
-    letters = image.axes[image.data.ndim - psf.ndim :]
+    letters = axes[len(axes) - psf.ndim :]
     if "T" in letters or "C" in letters:
         note(f"warning: the PSF has {psf.ndim} axes, which meet the axes {letters.lower()} of the image")
     return psf
 
 
-def _psf_from_file(job: Job, image: io.Picture) -> Samples:
-    picture = read_noting(Path(job.psf), job.quiet)
+def _psf_from_file(job: Job, path: Path, image: io.Picture) -> Samples:
+    picture = read_noting(path, job.quiet)
     psf = picture.data
     if "S" in picture.axes:
         raise ValueError(f"{job.psf} has colours (shape {psf.shape}); pass a PSF of one colour")

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import io
-from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, Numbers, done, note, read_noting, refuse_same
+from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, done, note, read_noting, refuse_same
+from ._cli_values import Numbers
 
 REACH = 4  # standard deviations of a Gaussian PSF that is given by its width alone
 
 
 @click.group()
 def psf() -> None:
-    """Make a point spread function: from a formula, or measured from beads.
+    """Make a point spread function. From a formula, or measured from beads.
 
     \b
     Examples:

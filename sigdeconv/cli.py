@@ -1,34 +1,41 @@
-"""The command ``sigdeconv``: files in, files out. Algorithms load when their command runs."""
+"""The command ``sigdeconv``: files in, files out. What is heavy loads when a command needs it."""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
 from . import __version__, io
-from ._array import floating
-from ._cli_console import FILE, Commands, note, progress
-from ._cli_job import Job, Samples, restore, restoring
+from ._cli_blind import blind_camera_shake, blind_parametric, blind_richardson_lucy
+from ._cli_console import FILE, QUIET, Commands
+from ._cli_frames import super_resolve
+from ._cli_job import CHANNEL_AXIS, PSF_PLANE, PSF_SPEC, Job, opened, read_psf
+from ._cli_linear import inverse, landweber, tikhonov, unsupervised_wiener, van_cittert, wiener
+from ._cli_photons import richardson_lucy
+from ._cli_priors import (
+    hessian_schatten,
+    hyper_laplacian,
+    plug_and_play,
+    sparse_spikes,
+    total_variation,
+    wavelet_sparse,
+)
 from ._cli_psf import psf
-
-ROUNDING = 1e-6  # of the largest sample
-BOUNDARIES = ("free", "periodic", "zero", "reflect")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="sigdeconv")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Undo a known blur in signals, images and volumes.
+    """Undo a blur in signals, images and volumes.
 
     Files may be PNG, JPEG, TIFF, FITS or NPY; the extension decides. Intensities are never rescaled. Results are
-    float32 unless asked otherwise; PNG and JPEG, which hold integers only, keep the type of the input.
+    float32 unless asked otherwise; PNG and JPEG, which hold integers only, keep the type of the input. What is not
+    given (weight, noise, iterations) is chosen from the data, and said.
 
     \b
     Examples:
@@ -40,154 +47,10 @@ def cli(debug: bool) -> None:
     """
 
 
-def _boundary(default: str) -> Callable[[Any], Any]:
-    return click.option(
-        "--boundary",
-        type=click.Choice(BOUNDARIES),
-        default=default,
-        show_default=True,
-        help="The scene past the frame; free: unknown.",
-    )
-
-
-@cli.command()
-@restoring
-@click.option("--balance", type=float, help="Strength of the regularisation; by default chosen from the image alone.")
-@click.option(
-    "--regularizer",
-    type=click.Choice(("laplacian", "identity")),
-    default="laplacian",
-    show_default=True,
-    help="What is kept small: roughness, or the values themselves.",
-)
-@_boundary("free")
-def wiener(job: Job, balance: float | None, regularizer: str, boundary: str) -> None:
-    """Wiener-Hunt: one regularised division per frequency. Fast; may undershoot below zero.
-
-    \b
-    Examples:
-      sigdeconv wiener photo.png --psf disk:3 -o sharp.png
-      sigdeconv wiener stack.tif --psf psf.tif -o sharp.tif --balance 0.01
-    """
-    from sigdeconv import wiener
-
-    restore(
-        job,
-        lambda image, psf, channel_axis, _: wiener(
-            image, psf, balance=balance, regularizer=regularizer, boundary=boundary, channel_axis=channel_axis
-        ),
-    )
-
-
-@cli.command("richardson-lucy")
-@restoring
-@click.option("--num-iter", type=click.IntRange(min=1), default=10, show_default=True, help="Iterations.")
-@_boundary("free")
-@click.option(
-    "--accelerate/--no-accelerate", default=True, help="One accelerated iteration counts about seven plain ones."
-)
-@click.option("--background", type=float, default=0.0, show_default=True, help="Counts that did not pass the blur.")
-@click.option(
-    "--tv-weight",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Total-variation prior; 0.0005 (bright) to 0.01 (30 photons).",
-)
-@click.option(
-    "--weights",
-    metavar="FILE|finite",
-    help="A file of the image's shape: 0 for bad pixels, 1 for good ones. finite: 0 where the image is NaN or inf.",
-)
-@click.option("--pedestal", type=float, default=0.0, help="Counts that were subtracted from the image (sky, bias).")
-@click.option("--clip-negative", is_flag=True, help="Take samples below zero for 0, and say how many.")
-@click.option(
-    "--tol", type=float, default=0.0, show_default=True, help="Stop when an iteration changes less (relative)."
-)
-@click.option("--progress/--no-progress", "shown", default=None, help="Show a progress bar; by default on a terminal.")
-def richardson_lucy(
-    job: Job,
-    num_iter: int,
-    background: float,
-    weights: str | None,
-    pedestal: float,
-    clip_negative: bool,
-    shown: bool | None,
-    **options: Any,
-) -> None:
-    """Richardson-Lucy: maximum likelihood under photon noise. Nothing turns negative.
-
-    \b
-    Examples:
-      sigdeconv richardson-lucy cells.tif --psf psf.tif -o restored.tif
-      sigdeconv richardson-lucy stars.fits --psf psf.fits --psf-plane 0 -o sharp.fits --background 12
-      sigdeconv richardson-lucy cells.tif --psf gaussian:3,1.5,1.5 -o restored.tif --num-iter 40 --tv-weight 0.005
-    """
-    from sigdeconv import richardson_lucy
-
-    def work(image: Samples, psf: Samples, channel_axis: int | None, trust: Samples | None) -> Samples:
-        image = floating(image, "image", finite=False) + pedestal if pedestal else image
-        if trust is None or clip_negative:  # bad pixels may hold anything
-            image = _not_negative(image, job.image, clip_negative, "pass --pedestal F, the counts that were subtracted")
-        # Rounding leaves as much below zero in a computed PSF, and the library allows for it.
-        psf = _not_negative(
-            psf, "the PSF", clip_negative, "subtract less background", allowed=ROUNDING * float(psf.max())
-        )
-        with progress(num_iter, shown, job.quiet) as callback:
-            result: Samples = richardson_lucy(
-                image,
-                psf,
-                num_iter=num_iter,
-                background=background + pedestal,
-                weights=trust,
-                callback=callback,
-                channel_axis=channel_axis,
-                **options,
-            )
-        return result
-
-    restore(job, work, weights)
-
-
-def _not_negative(x: Samples, name: object, clip: bool, remedy: str, allowed: float = 0.0) -> Samples:
-    """Light does not subtract: samples below zero are refused, or, when asked, taken for zero."""
-    lowest = float(np.fmin.reduce(x, axis=None))  # leaves NaN aside
-    if not lowest < -allowed:
-        return x
-    found = f"{name} has {np.count_nonzero(x < 0)} of {x.size} samples below zero (down to {lowest:g})"
-    if not clip:
-        raise ValueError(f"{found}, but photon counts are wanted; {remedy}, or --clip-negative, or use wiener")
-    note(f"warning: {found}, which are taken for 0")
-    return np.maximum(x, 0)
-
-
-@cli.command()
-@restoring
-@click.option(
-    "--cutoff", type=float, default=1e-3, show_default=True, help="Frequencies below, of the peak, are left out."
-)
-@_boundary("periodic")
-def inverse(job: Job, cutoff: float, boundary: str) -> None:
-    """Division in the Fourier domain: for teaching, or for images without noise. It amplifies noise without bounds.
-
-    \b
-    Example:
-      sigdeconv inverse simulated.npy --psf psf.npy -o restored.npy --cutoff 0.05
-    """
-    from sigdeconv import inverse_filter
-
-    restore(
-        job,
-        lambda image, psf, channel_axis, _: inverse_filter(
-            image, psf, cutoff=cutoff, boundary=boundary, channel_axis=channel_axis
-        ),
-    )
-
-
-@cli.command()
+@click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 def info(files: tuple[Path, ...]) -> None:
-    """Say what files hold: shape, type, axes, voxel size, range.
+    """Say what files hold. Shape, type, axes, voxel size, range.
 
     \b
     Example:
@@ -211,7 +74,57 @@ def info(files: tuple[Path, ...]) -> None:
             click.echo(f"  note        {text}")
 
 
-cli.add_command(psf)
+@click.command("estimate-noise")
+@click.argument("image", type=FILE)
+@click.option(
+    "--model",
+    type=click.Choice(("gaussian", "poisson-gaussian")),
+    default="gaussian",
+    show_default=True,
+    help="White noise; or photons, whose noise rises with the light, and readout.",
+)
+@click.option("--psf", metavar="FILE|SPEC", help=f"The blur, if it is known; it helps with motion: {PSF_SPEC}")
+@PSF_PLANE
+@click.option("--ndim", type=click.IntRange(1, 3), help="Axes that an image has; by default those called z, y and x.")
+@CHANNEL_AXIS
+@QUIET
+def estimate_noise(
+    image: Path,
+    model: str,
+    psf: str | None,
+    psf_plane: int | None,
+    ndim: int | None,
+    channel_axis: int | str | None,
+    quiet: bool,
+) -> None:
+    """The level of the noise in an image. Printed as lines of name and value: sigma, gain, read_noise, offset.
+
+    In units of the image; gain is that of one photon, and 0 with the Gaussian model.
+
+    \b
+    Examples:
+      sigdeconv estimate-noise photo.png
+      sigdeconv estimate-noise cells.tif --model poisson-gaussian
+    """
+    from sigdeconv import estimate_noise
+
+    source = opened(image, channel_axis, quiet)
+    kernel = None
+    if psf is not None:
+        kernel = read_psf(Job(image, image, channel_axis, None, False, True, psf, psf_plane), source)
+    elif ndim is None:
+        ndim = max(1, sum(letter in "ZYX" for letter in source.picture.axes))
+    level = estimate_noise(source.picture.data, model=model, psf=kernel, ndim=ndim, channel_axis=source.channel_axis)
+    for name, value in level._asdict().items():
+        click.echo(f"{name} {value:.6g}")
+
+
+cli.add_section("Photographs, Gaussian noise", wiener, total_variation, hyper_laplacian, plug_and_play)
+cli.add_section("Photon counts", richardson_lucy, super_resolve)
+cli.add_section("Filaments, spikes, smooth scenes", hessian_schatten, wavelet_sparse, sparse_spikes)
+cli.add_section("Least squares", tikhonov, landweber, van_cittert, unsupervised_wiener, inverse)
+cli.add_section("The blur is not known", blind_camera_shake, blind_parametric, blind_richardson_lucy)
+cli.add_section("Blur, noise, files", psf, estimate_noise, info)
 
 
 def main() -> None:
