@@ -53,7 +53,7 @@ def shakes(study: Study, cases: Sequence[Any]) -> Figure:
         noisy = [c for c in cases if c.scene == name and c.sigma > 0]
         chosen.append(sorted(noisy, key=lambda c: c.ratio)[len(noisy) // 2])
     figure, axes = plt.subplots(len(chosen), 6, figsize=(15, 2.7 * len(chosen) + 0.5))
-    for row, c in zip(axes, chosen, strict=True):
+    for row, c in zip(np.atleast_2d(axes), chosen, strict=True):
         grey = {"vmin": 0, "vmax": PEAK}
         side = max(*c.found.shape, *c.psf.shape)
         show(row[0], c.truth, c.scene, **grey)

@@ -21,6 +21,7 @@ from ._spectrum import Numbers, PowerSpectrum
 from .photons import BlindRestoration
 
 SIZES = (15, 19, 25, 31, 41)  # pixels a side that searches are given
+LARGEST = 0.25  # of the image's smaller side: a larger shake leaves too few edges to be read off
 STEP = math.sqrt(0.5)  # between the scales of neighbouring levels
 COARSEST = 5  # samples of the PSF on the coarsest level, about: it can hold only a direction
 ROUNDS = 5  # of both steps on a level
@@ -45,8 +46,9 @@ def blind_camera_shake(
     image : array, shape (rows, columns), or with colours on `channel_axis`
         Blurred photograph, proportional to light (not gamma-corrected), at least twice as large as the PSF.
     psf_shape : int or (int, int), optional
-        Rows and columns that the shake may cover, in pixels, at least 3; odd or even. By default five squares of 15 to
-        41 pixels are tried, and the PSF is kept under which the power spectrum of the image is likeliest.
+        Rows and columns that the shake may cover, in pixels, at least 3; odd or even. By default squares of 15 to
+        41 pixels, at most a quarter of the image, are tried, and the PSF is kept under which the power spectrum of the
+        image is likeliest.
     restore : callable, optional
         ``restore(image, psf) -> image``, any method that undoes a known blur; `hyper_laplacian` by default.
     boundary : {"free", "periodic", "zero", "reflect"}
@@ -124,7 +126,7 @@ def blind_camera_shake(
 
 def _likeliest(image: Numbers) -> Numbers:
     """Of the PSFs that searches of different sizes find, the one that explains the power spectrum best."""
-    sizes = [k for k in SIZES if 2 * k <= min(image.shape)]
+    sizes = [k for k in SIZES if k <= max(SIZES[0], LARGEST * min(image.shape))]
     spectrum = PowerSpectrum.of(image[None], (sizes[-1],) * 2)
     found = [estimated(image, (k, k)) for k in sizes]
     return min(found, key=lambda psf: spectrum.fit(psf, None).score)
