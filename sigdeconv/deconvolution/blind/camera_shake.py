@@ -78,7 +78,7 @@ def blind_camera_shake(
 
     With the eight shakes of [3]_ on four photographs of 255 x 255 pixels, without noise and with 1 % of it, the image
     restored with the PSF that was found has at most three times the squared error that the true PSF leaves in 81 and
-    94 % of the cases, and 1.5 and 1.2 times at the median. What fails are photographs that are smooth for the most part.
+    94 % of the cases, and 1.5 and 1.2 times at the median. Those that fail are smooth for the most part.
 
     It fails where the image has no strong edges in some direction, where the shake differs over the image (rotation),
     if highlights are saturated, and on images with a gamma curve. Then the found PSF is wide and cloudy. A blur with a
