@@ -35,6 +35,8 @@ from ._edges import Axis, extend, fold
 from ._parallel import each
 
 BOUNDARIES = ("free", "periodic", "zero", "reflect")
+# Sum of a PSF, relative to that of its magnitudes, that is zero but for rounding: a flat scene then leaves no trace.
+BLIND = 1e-6
 DENSE_LIMIT = 1 << 26  # matrix elements; half a GiB of float64 is more than one means to look at
 
 
@@ -373,20 +375,28 @@ class Convolution:
         return otf if is_numpy(otf) or otf.device == x.device else otf.to(x.device)
 
 
-def operator(psf: Array | Convolution, image: Array, boundary: str) -> Convolution:
-    """The blur for an image: a ready `Convolution` is checked against it, a PSF becomes one of the image's kind."""
+def operator(psf: Array | Convolution, image: Array, boundary: str, *, signed: bool = False) -> Convolution:
+    """The blur for an image: a ready `Convolution` is checked against it, a PSF becomes one of the image's kind.
+
+    `signed` as in `psf_for`.
+    """
     if isinstance(psf, Convolution):
         if psf.ndim > image.ndim or tuple(image.shape[image.ndim - psf.ndim :]) != psf.shape:
             raise ValueError(
                 f"image has shape {tuple(image.shape)} but the Convolution observes {psf.shape}; build one for this"
             )
+        if psf.psf is not None and not signed:
+            require_light_passes(psf.psf)
         return psf
-    psf = psf_for(psf, image)
+    psf = psf_for(psf, image, signed=signed)
     return Convolution(psf, image.shape[image.ndim - psf.ndim :], boundary=boundary)
 
 
-def psf_for(psf: Array, image: Array) -> Array:
-    """A PSF of the kind, device and dtype of the image, checked against it."""
+def psf_for(psf: Array, image: Array, *, signed: bool = False) -> Array:
+    """A PSF of the kind, device and dtype of the image, checked against it.
+
+    A PSF whose sum is zero is refused, unless `signed` allows what is no blur: the wavelet of a seismic record, say.
+    """
     psf = like(psf, image, "psf")
     if psf.ndim == 0 or psf.ndim > 3:
         raise ValueError(f"psf has {psf.ndim} dimensions; 1, 2 or 3 are wanted")
@@ -398,12 +408,42 @@ def psf_for(psf: Array, image: Array) -> Array:
         raise ValueError(
             f"image has shape {tuple(image.shape)}, which looks like colours on the last axis; pass channel_axis=-1"
         )
-    xp = namespace(psf)
-    total, size = scalar(xp.sum(psf)), scalar(xp.sum(xp.abs(psf)))
-    # Rounding leaves a sum of about eps times the sum of magnitudes where it should be zero.
-    if abs(total) <= 1e-6 * size:
-        raise ValueError(f"psf has the sum {total:g}; a blur must pass some light: pass a PSF with a positive sum")
+    if not bool(namespace(psf).any(psf != 0)):
+        raise ValueError("psf is zero everywhere; it must have at least one sample that is not zero")
+    if not signed:
+        require_light_passes(psf)
     return psf
+
+
+def require_light_passes(psf: Array) -> None:
+    """Refuse a PSF whose sum is zero, for methods that start from a flat scene or divide by the sum."""
+    if blind_to_mean(psf):
+        total = scalar(namespace(psf).sum(psf))
+        raise ValueError(
+            f"psf has the sum {total:g}; a blur must pass some light: pass a PSF with a positive sum, or use wiener, "
+            "which takes any PSF"
+        )
+
+
+def blind_to_mean(psf: Array) -> bool:
+    """Whether the sum of a PSF is zero but for rounding, so that a flat scene leaves no trace."""
+    xp = namespace(psf)
+    return abs(scalar(xp.sum(psf))) <= BLIND * scalar(xp.sum(xp.abs(psf)))
+
+
+def signed_otf(psf: Array, grid: Sequence[int], *, center: int | Sequence[int] | None = None) -> Array:
+    """`psf_to_otf` with exactly zero at zero frequency where the PSF is blind to the mean.
+
+    What rounding leaves there would be divided by.
+    """
+    otf = psf_to_otf(psf, grid, center=center)
+    if not blind_to_mean(psf):
+        return otf
+    keep = np.ones(tuple(otf.shape), dtype=bool)
+    keep[(0,) * otf.ndim] = False
+    xp = namespace(otf)
+    kept = keep if is_numpy(otf) else xp.asarray(keep, device=otf.device)
+    return xp.where(kept, otf, xp.zeros_like(otf))
 
 
 def _origin(psf: Array, center: int | Sequence[int] | None) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def through_frame(scene: Array, psf: Array) -> Exposure:
     array([1., 2., 3., 4.])
     """
     scene = floating(scene, "scene", moderate=True)
-    psf = psf_for(psf, scene)
+    psf = psf_for(psf, scene, signed=True)
     frame = tuple(n - k + 1 for n, k in zip(scene.shape[scene.ndim - psf.ndim :], psf.shape, strict=True))
     if min(frame) < 1:
         raise ValueError(
@@ -69,7 +69,7 @@ def blur(scene: Array, psf: Array, *, boundary: str = "reflect") -> Array:
     `boundary` is "reflect", "periodic" or "zero" (see `sigdeconv.Convolution`). `through_frame` needs no assumption.
     """
     scene = floating(scene, "scene", moderate=True)
-    psf = psf_for(psf, scene)
+    psf = psf_for(psf, scene, signed=True)
     if isinstance(boundary, str) and boundary == "free":
         raise ValueError("boundary is 'free', which makes the image smaller than the scene; use through_frame")
     return Convolution(psf, scene.shape[scene.ndim - psf.ndim :], boundary=boundary).forward(scene)

@@ -15,15 +15,18 @@ from ..convolution import Convolution
 from ._priors import gaussian_transfer
 from ._ring import Ring
 from ._splitting import Prior, Splitting
-from ._trials import RULES, Trial, chosen_weight, judged, speck, spread
+from ._trials import CAUTIOUS, RULES, Judge, Trial, chosen_weight, spread
 
 FIRST = (
     0.3  # weight times mean difference over the noise's variance: about right for photographs, where the trials begin
 )
-FAINT = 1e-4  # of the image's deviation: noise below is not believed
+FIRST_PEAK = 0.5  # weight over the deviation that noise has once it is correlated with the PSF: the same for spikes
+PEAK = 0.15  # of the highest peak: the threshold of one step that has been the fastest for spikes, 0.1 to 0.2 alike
+FAINT = 1e-3  # of the image's deviation: for less noise the trials do not begin
 SETTLING = 40  # iterations of the first trial before it is judged; the others start from a neighbour
-MOVING, MOST = 15, 10  # iterations between judgements of a trial, and judgements at most
-AGREED = 0.01  # of the score: two judgements of a trial that differ by less end it
+MOVING, AGREED = 15, 0.01  # iterations between judgements of a trial; of its score: those that differ by less end it
+MOVING_PEAKS, AGREED_PEAKS = 40, 0.003  # of spikes, which settle slowly, and whose score is flat
+MOST = 10  # judgements of a trial at most
 REWEIGHTED = 5  # iterations between new weights
 BEFORE = 10  # iterations of total variation before the first ones
 SETTLED = 100  # iterations after which the weights stay, so that the rest is a convex problem and converges
@@ -50,10 +53,18 @@ class Edges:
         return self.prior.cost([f[None, ...] for f in fields])[0, ...]
 
     def scale(self) -> float:
-        """Mean length of the differences of the data, as a scene."""
+        """Mean length of the differences of the data, as a scene; of peaks, a share of the highest."""
         xp, x = namespace(self.ring.first), self.ring.first
+        if self.prior.peaked:
+            return PEAK * float(xp.max(xp.abs(self.ring.matched()))) or 1.0
         lowest = float(xp.finfo(x.dtype).eps) * float(xp.max(xp.abs(x)))
         return max(float(xp.mean(self.length(x))), lowest) or 1.0
+
+    def first(self, level: float) -> float:
+        """A weight for noise of a standard deviation, from which the trials go up or down."""
+        if self.prior.peaked:
+            return FIRST_PEAK * level * math.sqrt(self.ring.mean_trust * self.ring.energy)
+        return FIRST * level**2 * self.ring.mean_trust / self.scale()
 
     def begun(self, weight: float) -> Splitting:
         """The iteration at its start."""
@@ -92,17 +103,18 @@ class Edges:
 
     def trials(self, first: float, rule: str, sigma: float, noise_scale: float) -> tuple[float, list[Trial]]:
         """The weight that a rule chooses from the data."""
-        xp, y = namespace(self.ring.data), self.ring.data
-        noise, scale = speck(self.ring, noise_scale)
+        xp, y, guess = namespace(self.ring.data), self.ring.data, self.ring.first
+        judge = Judge.of(self.ring, noise_scale)
         both = replace(
             self.ring,
-            data=xp.stack([y, y + scale * noise]),
-            first=xp.stack([self.ring.first, self.ring.first + (scale / self.ring.gain) * noise]),
+            data=xp.stack([y, y + judge.speck]),
+            first=xp.stack([guess, guess + judge.speck / self.ring.gain]),
         )
         pair = replace(self, ring=both)
         state = pair.begun(first)
         steps = pair.steps(state)
         length = SETTLING
+        moving, agreed = (MOVING_PEAKS, AGREED_PEAKS) if self.prior.peaked else (MOVING, AGREED)
 
         def trial(weight: float) -> Trial:
             nonlocal length
@@ -111,12 +123,12 @@ class Edges:
             for _ in range(MOST):
                 for _ in islice(steps, length):
                     pass
-                length = MOVING
+                length = moving
                 x = state.estimate()
                 blurred = both.blurred(x)
-                result = judged(self.ring, weight, blurred[0, ...], blurred[1, ...], noise, scale)
+                result = judge.trial(weight, blurred[0, ...], blurred[1, ...])
                 # An unfinished trial has a residual too large and a freedom too small: it would speak for its start.
-                if abs(result.gcv() - before) <= AGREED * result.gcv():
+                if abs(result.gcv() - before) <= agreed * result.gcv():
                     break
                 before = result.gcv()
             return replace(result, roughness=self.cost(x[0, ...]))
@@ -140,15 +152,19 @@ def restored(
     channel_axis: int | None,
     power: float = 1.0,
     pooling: float = 0.0,
+    default: str = "gcv",
 ) -> Array:
-    """The restoration under ``prior(ndim)``; the arguments are those of the public functions."""
+    """The restoration under ``prior(ndim)``; the arguments are those of the public functions.
+
+    `default` is the rule that chooses a weight of None; with too few samples to tell the noise it is "gcv".
+    """
     image, back = channels_to_batch(floating(image, "image", finite=False), channel_axis)
     xp = namespace(image)
     if weights is not None:
         weights = trust(weights, image, channel_axis)
         image = xp.where(weights > 0, image, xp.zeros_like(image))
     require_moderate(image, "image" if weights is None else "image (where weights are not 0)")
-    rule = weight_or_rule(weight)
+    rule = weight_or_rule(weight, default)
     limits = checked_bounds(bounds)
     sigma = None if sigma is None else number(sigma, "sigma", minimum=0.0)
     ndim = psf.ndim if hasattr(psf, "ndim") else floating(psf, "psf").ndim
@@ -165,22 +181,26 @@ def restored(
     problem = Edges(ring, prior(ring.ndim), limits, colours and image.ndim > ring.ndim, power, pooling)
     chosen: dict[str, float] = {}
     if isinstance(rule, str):
-        level = spread(image) if sigma is None else sigma
-        if sigma is None and rule in ("sure", "discrepancy"):
-            from .noise import estimate_noise
+        from .noise import SMALLEST, estimate_noise
 
-            level = estimate_noise(image, psf=ring_psf(psf)).sigma
-            sigma = chosen["sigma"] = level * math.sqrt(ring.mean_trust)
-        level = (
-            max(level, FAINT * float(xp.std(image)), float(xp.finfo(image.dtype).eps) * float(xp.max(xp.abs(image))))
-            or 1.0
-        )
-        first = FIRST * level**2 * ring.mean_trust / problem.scale()
-        strength, trials = problem.trials(first, rule, level if sigma is None else sigma, level)
+        if weight is None and sigma is None and rule == "sure":
+            enough = math.prod(image.shape[image.ndim - ring.ndim :]) >= SMALLEST
+            rule = CAUTIOUS if enough else "gcv"
+        if sigma is None and rule in ("sure", CAUTIOUS, "discrepancy"):
+            sigma = chosen["sigma"] = estimate_noise(image, psf=psf).sigma
+        level = spread(image) if sigma is None else sigma
+        faintest = max(FAINT * float(xp.std(image)), float(xp.finfo(image.dtype).eps) * float(xp.max(xp.abs(image))))
+        level = max(level, faintest) or 1.0
+        # The noise is that of the image as it came; the data that are judged are scaled by the root of the trust.
+        share = math.sqrt(ring.mean_trust)
+        known = level if sigma is None else sigma
+        strength, trials = problem.trials(problem.first(level), rule, share * known, level)
         chosen["weight"] = strength
+        found = min(trials, key=Trial.gcv).noise() / share
         if rule == "gcv":
-            best = min(trials, key=Trial.gcv)
-            chosen["sigma"] = math.sqrt(best.residual / max(best.count - best.freedom, 1.0))
+            chosen["sigma"] = found
+        elif rule == CAUTIOUS:
+            chosen["sigma"] = max(known, found)
     else:
         strength = rule
     state = problem.begun(strength)
@@ -194,11 +214,6 @@ def restored(
         back=lambda x: xp.asarray(back(x), copy=True),
         chosen=chosen,
     )
-
-
-def ring_psf(psf: Array | Convolution) -> Array | None:
-    """The samples of a PSF, if there are any."""
-    return psf.psf if isinstance(psf, Convolution) else psf
 
 
 def weight_or_rule(weight: float | str | None, default: str = "gcv") -> float | str:
@@ -218,8 +233,8 @@ def checked_bounds(bounds: tuple[float | None, float | None] | None) -> tuple[fl
         low, high = bounds
     except (TypeError, ValueError):
         raise TypeError(f"bounds is {shown(bounds)}; a pair (low, high) is wanted, None where open") from None
-    low = -math.inf if low is None else number(low, "bounds[0]")
-    high = math.inf if high is None else number(high, "bounds[1]")
+    low = -math.inf if low is None or low == -math.inf else number(low, "bounds[0]")
+    high = math.inf if high is None or high == math.inf else number(high, "bounds[1]")
     if not low < high:
         raise ValueError(f"bounds is ({low:g}, {high:g}); the first must be smaller than the second")
     return None if math.isinf(low) and math.isinf(high) else (low, high)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import _fft
 from .._array import Array, choice, namespace
-from .._parallel import each, total
-from ..convolution import BOUNDARIES, Convolution, psf_for, psf_to_otf
+from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,11 @@ class Periodic:
     unknown: bool  #: past the frame the data are a first guess
 
     @classmethod
-    def of(cls, image: Array, psf: Array | Convolution, boundary: str) -> Periodic:
-        """The periodic problem for an image and a PSF or ready operator."""
+    def of(cls, image: Array, psf: Array | Convolution, boundary: str, *, seam: int = 0) -> Periodic:
+        """The periodic problem for an image and a PSF or ready operator.
+
+        A free scene has `seam` samples more than the frame sees, where its ends meet.
+        """
         center: Any = None
         boundary = choice(boundary, BOUNDARIES, "boundary")
         if isinstance(psf, Convolution):
@@ -42,7 +44,7 @@ class Periodic:
             if blur.psf is None:
                 return cls(image, blur.transfer_like(image), blur.shape, blur.grid, False)
             psf = blur.psf
-        psf = psf_for(psf, image)
+        psf = psf_for(psf, image, signed=True)
         ndim = psf.ndim
         frame = tuple(image.shape[image.ndim - ndim :])
         if boundary == "periodic":
@@ -52,10 +54,11 @@ class Periodic:
             for axis in range(-ndim, 0):
                 image = namespace(image).concat([image, namespace(image).flip(image, axis=axis)], axis=axis)
         else:
-            reach = [n + k - 1 for n, k in zip(frame, psf.shape, strict=True)]
+            seam = seam if boundary == "free" else 0
+            reach = [n + k - 1 + (seam if k > 1 else 0) for n, k in zip(frame, psf.shape, strict=True)]
             grid = tuple(_fft.fast_length(n, real=i == ndim - 1) for i, n in enumerate(reach))
             image = continued(image, frame, grid, dark=boundary == "zero")
-        return cls(image, psf_to_otf(psf, grid, center=center), frame, grid, boundary == "free")
+        return cls(image, signed_otf(psf, grid, center=center), frame, grid, boundary == "free")
 
     def filtered(self, transfer: Array) -> Array:
         """The frame of the extended image after a transfer function."""
@@ -71,39 +74,6 @@ class Periodic:
             line = xp.astype(xp.arange(period, device=self.image.device) < n, self.image.dtype)
             mask = mask * xp.reshape(line, tuple(shape))
         return mask
-
-    def completed(self, hat: Array, *, num_iter: int, tol: float) -> Periodic:
-        """The problem with the data past the frame that the regularised solution itself predicts.
-
-        `hat` is the filter from data to predicted data, ``H W``. Where it is applied to data that it leaves as they are
-        past the frame, the closed form on the grid is the minimiser of the problem whose data end at the frame (Reeves
-        2005). That is a linear system for the data past the frame alone; conjugate gradients solve it, one filter each.
-        """
-        xp, ndim = namespace(self.image), len(self.grid)
-        outside = xp.ones_like(self.image) - self.mask()
-
-        def system(u: Array) -> Array:
-            beyond = (lambda predicted, u, outside: (u - predicted) * outside), u, outside
-            return _fft.filter(u, hat, self.grid, self.grid, then=beyond)
-
-        u = self.image * outside
-        r = (_fft.filter(self.image, hat, self.grid, self.grid) - self.image) * outside
-        p, power = r, total(lambda r: r * r, r, ndim=ndim)
-        image, enough = self.image, tol**2 * total(lambda u: u * u, u, ndim=ndim)
-        for _ in range(num_iter):
-            going = power > enough  # each item of a batch stops where it would stop alone
-            if not bool(xp.any(going)):
-                break
-            q = system(p)
-            bend = total(lambda p, q: p * q, p, q, ndim=ndim)
-            going = going & (bend > 0)
-            step = xp.where(going, power / xp.where(going, bend, xp.ones_like(bend)), xp.zeros_like(bend))
-            image = each(lambda image, p, step: image + step * p, image, p, step)
-            r = each(lambda r, q, step: r - step * q, r, q, step)
-            before, power = power, total(lambda r: r * r, r, ndim=ndim)
-            ratio = xp.where(before > 0, power / xp.where(before > 0, before, xp.ones_like(before)), before)
-            p = each(lambda r, p, ratio: r + ratio * p, r, p, ratio)
-        return replace(self, image=image)
 
 
 def continued(image: Array, frame: tuple[int, ...], grid: tuple[int, ...], *, dark: bool) -> Array:

@@ -76,7 +76,7 @@ def length(q: list[Array]) -> Array:
 def _kept(m: Array, t: Any) -> Array:
     """The share of a length `m` that is left when it shrinks by `t`."""
     xp = namespace(m)
-    tiny = float(xp.finfo(m.dtype).tiny)
+    tiny = float(xp.finfo(m.dtype).smallest_normal)
     return xp.clip(m - t, 0.0, None) / xp.clip(m, tiny, None)
 
 
@@ -96,7 +96,7 @@ def edges(ndim: int, *, differences: str = "round", second: bool = False) -> Pri
 
 def spikes(ndim: int) -> Prior:
     """``sum |x|``."""
-    return Differences(samples(ndim), shortened, length)
+    return Differences(samples(ndim), shortened, length, peaked=True)
 
 
 def curvature(ndim: int, norm: str) -> Prior:
@@ -130,7 +130,7 @@ def _eigenvalues_shortened_2d(q: list[Array], t: Any) -> list[Array]:
         return a - xp.clip(a, -t, t)
 
     high, low = shrunk(mean + radius), shrunk(mean - radius)
-    tiny = float(xp.finfo(mean.dtype).tiny)
+    tiny = float(xp.finfo(mean.dtype).smallest_normal)
     ratio = 0.5 * (high - low) / xp.clip(radius, tiny, None)
     mean = 0.5 * (high + low)
     return [mean + ratio * half, mean - ratio * half, ratio * q[2]]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from .. import _fft
-from .._array import Array, choice, namespace
+from .._array import Array, choice, namespace, scalar
 from .._parallel import each, total
-from ..convolution import BOUNDARIES, Convolution, psf_for, psf_to_otf
+from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
 from ..differences import gradient, gradient_adjoint, laplacian
 from ._krylov import Map
 
@@ -63,7 +63,8 @@ class Scene:
                     "build it for this shape"
                 )
             boundary = blur.boundary
-        kernel: Any = None if blur is not None and blur.psf is None else psf_for(blur.psf if blur else psf, image)
+        samples = blur.psf if blur is not None else psf
+        kernel: Any = None if samples is None else psf_for(samples, image, signed=True)
         ndim = blur.ndim if blur is not None else kernel.ndim
         shape = tuple(image.shape[image.ndim - ndim :])
         stride = (1,) * ndim if blur is None else blur.stride
@@ -79,7 +80,7 @@ class Scene:
         otf = (
             blur.transfer_like(image)
             if blur is not None and kernel is None
-            else psf_to_otf(kernel, grid, center=center)
+            else signed_otf(kernel, grid, center=center)
         )
         seen = tuple((n - 1) * s + 1 for n, s in zip(shape, stride, strict=True))
         thin = (..., *(slice(None, None, s) for s in stride))
@@ -142,7 +143,7 @@ class Scene:
                     x = xp.concat([x, xp.flip(x, axis=axis)], axis=axis)
             return _fft.filter(x, transfer, grid, domain)
 
-        otf = psf_to_otf(kernel, grid, center=blur.center)
+        otf = signed_otf(kernel, grid, center=blur.center)
         power, xp = _power(otf), namespace(otf)
         if mirrored:
             for axis in range(ndim - 1):  # the last axis' is in the half spectrum already
@@ -195,15 +196,16 @@ class Quadratic:
         return misfit, total(lambda x, r: x * r, x, self.scene.rough(x), ndim=ndim)
 
     def flat(self) -> Array:
-        """The flat scene that explains the mean of the data."""
+        """The flat scene that explains the mean of the data; dark where a signed PSF tells nothing of it."""
         xp, scene = namespace(self.y), self.scene
         axes = tuple(range(-scene.ndim, 0))
         trust = xp.ones_like(self.y) if self.trust is None else self.trust
         number = xp.sum(xp.broadcast_to(trust, self.y.shape), axis=axes, keepdims=True)
         mean = xp.sum(self.y * trust, axis=axes, keepdims=True) / xp.where(number > 0, number, xp.ones_like(number))
-        gain = xp.real(scene.otf[(0,) * scene.ndim])
+        gain = scalar(xp.real(scene.otf[(0,) * scene.ndim]))
+        level = mean / gain if gain != 0 else xp.zeros_like(mean)
         batch = self.y.shape[: self.y.ndim - scene.ndim]
-        return xp.zeros((*batch, *scene.domain), dtype=self.y.dtype, device=self.y.device) + mean / gain
+        return xp.zeros((*batch, *scene.domain), dtype=self.y.dtype, device=self.y.device) + level
 
     def inverse(self, *, exact: bool = False) -> Array:
         """Real half spectrum of the inverse of `curvature`, were the frame all that there is and every sample trusted.
@@ -217,7 +219,11 @@ class Quadratic:
             if self.trust is not None:
                 share *= float(xp.mean(self.trust))
         floor = UNSEEN * share * float(xp.max(power)) if not exact or self.weight == 0 else 0.0
-        return 1 / xp.maximum(share * power + self.weight * scene.penalty + floor, _tiny(power))
+        inverse = 1 / xp.maximum(share * power + self.weight * scene.penalty + floor, _tiny(power))
+        mean = (0,) * scene.ndim
+        if scalar(power[mean]) == 0 and self.weight * scalar(scene.penalty[mean]) == 0:
+            inverse[mean] = 0.0  # what a signed PSF does not tell stays as it was: rounding errors would grow there
+        return inverse
 
 
 def _power(spectrum: Array) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from .._array import Array, namespace, scalar
 from .._parallel import each, total
-from ..convolution import Convolution, psf_to_otf
+from ..convolution import Convolution, blind_to_mean, psf_to_otf
 
 ROUNDING = 1e-5  # by which a computed norm may fall short
 AMPLIFIED = 2.0  # times the noise that Van Cittert's iteration may add where it diverges
@@ -45,7 +45,7 @@ def power_bound(blur: Convolution) -> float:
 
 
 def flat(blur: Convolution, y: Array, trust: Array | None) -> Array:
-    """The flat scene that explains the mean of the data."""
+    """The flat scene that explains the mean of the data; dark where a signed PSF tells nothing of it."""
     xp, axes = namespace(y), tuple(range(-blur.ndim, 0))
     if trust is None:
         mean = xp.mean(y, axis=axes, keepdims=True)
@@ -54,7 +54,9 @@ def flat(blur: Convolution, y: Array, trust: Array | None) -> Array:
         mean = xp.sum(y * trust, axis=axes, keepdims=True) / xp.where(number > 0, number, xp.ones_like(number))
     batch = y.shape[: y.ndim - blur.ndim]
     gain = scalar(xp.real(blur.otf[(0,) * blur.ndim]))
-    return xp.zeros((*batch, *blur.domain_shape), dtype=y.dtype, device=y.device) + mean / gain
+    blind = gain == 0 if blur.psf is None else blind_to_mean(blur.psf)
+    level = xp.zeros_like(mean) if blind else mean / gain
+    return xp.zeros((*batch, *blur.domain_shape), dtype=y.dtype, device=y.device) + level
 
 
 def gradient_steps(

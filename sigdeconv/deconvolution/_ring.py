@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import _fft
 from .._array import Array, choice, namespace
-from ..convolution import BOUNDARIES, Convolution, psf_for, psf_to_otf
+from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
 from ._periodic import continued
 
 Projection = Callable[[Array], Array]  #: the nearest scene of a set
@@ -31,7 +31,7 @@ class Ring:
     frame: tuple[slice, ...]  #: what the result shows
     project: Projection | None  #: onto the scenes that the boundary allows; None if it allows all
     first: Array  #: a first guess of the scene: the data, and a smooth continuation where nothing is known
-    gain: float  #: largest modulus of the transfer function, with the sign of the PSF's sum
+    gain: float  #: largest modulus of the transfer function, negative if the PSF is
     copies: int = 1  #: how often the scene lies on the ring; its mirror images cost no extra
 
     @classmethod
@@ -51,7 +51,7 @@ class Ring:
             if kernel is None:
                 otf = psf.transfer_like(image)
                 return cls._around(image, otf, psf.grid, psf.shape, psf.frame, (1,) * psf.ndim, None, weights)
-        kernel = psf_for(kernel, image)
+        kernel = psf_for(kernel, image, signed=True)
         ndim = kernel.ndim
         stride = (1,) * ndim if stride is None else stride
         sizes = tuple(n * s for n, s in zip(image.shape[image.ndim - ndim :], stride, strict=True))
@@ -80,7 +80,7 @@ class Ring:
                     x = 0.5 * (x + namespace(x).flip(x, axis=axis))
                 return x
 
-        otf = psf_to_otf(kernel, grid, center=center)
+        otf = signed_otf(kernel, grid, center=center)
         return cls._around(image, otf, grid, sizes, shown, stride, project, weights)
 
     @classmethod
@@ -105,7 +105,8 @@ class Ring:
                 first = xp.repeat(first, s, axis=axis)
             first = first[(..., *(slice(n) for n in sizes))]
         peak, middle = float(xp.max(xp.abs(otf))), float(xp.real(otf[(0,) * ndim]))
-        gain = -peak if middle < 0 else peak
+        # The sum of a signed PSF is a small remainder, of either sign.
+        gain = -peak if middle < -0.5 * peak else peak
         mirrored = grid == tuple(2 * n for n in sizes) and project is not None
         known = max(stride) == 1 and grid == sizes and weights is None
         if known:
@@ -145,6 +146,17 @@ class Ring:
             return 1.0
         xp = namespace(self.data)
         return float(xp.sum(self.trust)) / float(xp.sum(xp.astype(self.trust > 0, xp.float64)))
+
+    @property
+    def energy(self) -> float:
+        """Sum of the squared samples of the PSF."""
+        xp, half = namespace(self.otf), self.otf
+        power = xp.astype(xp.real(half) ** 2 + xp.imag(half) ** 2, half.dtype)
+        return float(_fft.inverse(power, self.grid)[(0,) * self.ndim])
+
+    def matched(self) -> Array:
+        """The height that a spike at each sample would have, were it the only one: the data through ``H^T``."""
+        return _fft.filter(self.data, self.otf, self.grid, self.grid, conjugate=True) / self.energy
 
     def blurred(self, x: Array) -> Array:
         """``H x`` on the whole ring."""

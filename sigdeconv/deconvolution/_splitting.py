@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import _fft
-from .._array import Array, is_numpy, namespace
+from .._array import Array, is_numpy, namespace, scalar
 from .._parallel import each, run
 from ._ring import Ring
 
@@ -26,6 +26,7 @@ Prox = Callable[[list[Array], Any], list[Array]]  #: the nearest differences tha
 # blur and its bounds may depart from it about as easily as its differences.
 BLUR_HOLD = 1.0  # of u = H x, relative to the geometric mean of the data's trust and of the differences' penalty
 BOUND_HOLD = 2.0  # of c = x, relative to that of the differences
+NOTHING = 1e-20  # of the largest power of the differences: rounding
 FAINTEST = {"float32": 1e-7, "float64": 1e-12}  # penalty of the differences, relative to the squared gain: rounding
 CHUNK = 1 << 14  # samples of each difference that are handled together: a dozen such operands fit a core's cache
 
@@ -36,6 +37,10 @@ class Prior(Protocol):
     @property
     def groups(self) -> int:
         """Differences that shrink each by itself, at every sample."""
+
+    @property
+    def peaked(self) -> bool:
+        """Whether the scene itself shrinks, which is zero but for a few peaks: its mean is no measure of it."""
 
     def apply(self, x: Array) -> list[Array]:
         """``D x``, of which each part has the shape of the ring."""
@@ -61,6 +66,7 @@ class Differences:
     prox: Prox
     cost: Callable[[list[Array]], Array]
     groups: int = 1
+    peaked: bool = False
 
     def apply(self, x: Array) -> list[Array]:
         """Each stencil's difference."""
@@ -147,16 +153,21 @@ class Splitting:
         self.D2 = xp.asarray(prior.power(ring.grid).astype(real))
         if not is_numpy(y):
             self.D2 = xp.asarray(self.D2, device=y.device)
+        mean = (0,) * ring.ndim  # it is zero where neither the data nor the prior know anything of it
+        self.meanless = scalar(self.H2[mean]) == 0 and scalar(self.D2[mean]) <= NOTHING * float(xp.max(self.D2))
         self.e = self.f = None
         self.weight = weight
         self.known = None if self.masked else xp.conj(otf) * _fft.transform(y, ring.grid)
-        self.x = x = ring.first
+        guess = ring.first
+        if self.meanless and bounds is None:
+            guess = guess - xp.mean(guess, axis=tuple(range(-ring.ndim, 0)), keepdims=True)
+        self.x = x = guess
         self.v_ahead = prior.apply(x)  # 2 v - q with v = q = D x
         self.d = [
             xp.zeros(v.shape, dtype=v.dtype, device=v.device) for v in self.v_ahead
         ]  # contiguous, as `v` may not be
         if self.masked:
-            self.u_ahead = ring.gain * ring.first
+            self.u_ahead = ring.gain * guess
             self.e = xp.zeros_like(y)
         if self.constrained:
             self.f = xp.zeros_like(y)
@@ -178,7 +189,10 @@ class Splitting:
             trust = self.ring.mean_trust
             self.mu_u = min(BLUR_HOLD * math.sqrt(trust * self.mu / self.gain2), trust)
         self.mu_c = BOUND_HOLD * self.mu if self.constrained else 0.0
-        self.inverse = 1 / (self.mu_u * self.H2 + self.mu * self.D2 + self.mu_c)
+        curvature = self.mu_u * self.H2 + self.mu * self.D2 + self.mu_c
+        if self.meanless and self.mu_c == 0:
+            curvature[(0,) * self.ring.ndim] = math.inf
+        self.inverse = 1 / curvature
         if self.e is not None and before != self.mu_u:
             # A scaled dual is the dual over its penalty. (That of c scales as those of the differences, which stay.)
             change = before / self.mu_u
@@ -199,7 +213,7 @@ class Splitting:
 
     def step(self, threshold: Any = None) -> Array:
         """One iteration; `threshold` may differ from sample to sample."""
-        ring, grid = self.ring, self.ring.grid
+        ring, grid, xp = self.ring, self.ring.grid, namespace(self.x)
         r = self.prior.adjoint(self.v_ahead)
         if self.constrained:
             mu, mu_c = self.mu, self.mu_c
@@ -211,7 +225,7 @@ class Splitting:
             U = _fft.transform(self.u_ahead, grid)
             mu_u = self.mu_u
             X = self._spectral(
-                lambda R, U, H, inverse: (R + mu_u * H.conj() * U) * inverse, R, U, ring.otf, self.inverse
+                lambda R, U, H, inverse: (R + mu_u * xp.conj(H) * U) * inverse, R, U, ring.otf, self.inverse
             )
             Hx = _fft.inverse(self._spectral(lambda X, H: X * H, X, ring.otf), grid, overwrite=True)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _fft
-from .._array import Array, namespace
+from .._array import Array, namespace, scalar
 from ..convolution import Convolution
 from ._krylov import after, conjugate_gradients
 from ._past_frame import PastFrame
@@ -20,6 +20,7 @@ from .selection import Spectrum, chosen_balance
 CAUTION = (100.0, 10.0, 1.0)  # factors of the weight in the rounds that predict the data past the frame
 FILL = 12  # conjugate gradients in each of them
 TRIAL = 25  # conjugate gradients for a trial
+RESOLVED = (1e-6, 1e-12)  # weight, relative to the OTF's peak power, in single and in double precision
 SPECK = 0.1  # of the noise: so small that it does no harm, so large that float32 resolves its fate
 SEED = 20211
 REACH = (1e-8, 1e2, 80)  # weights of a penalty on brightness that are tried, relative to the OTF's peak power
@@ -38,28 +39,42 @@ def balanced(scene: Scene, y: Array, trust: Array | None, sigma: float | None, p
             return _Trials(scene, y, trust, sigma).best()
         return _Trials(scene.with_regularizer("laplacian"), y, trust, sigma).nearest(scene)
     if scene.regularizer != "identity":
-        return _around(scene, y, trust, sigma, psf)[0]
+        return around(scene, y, trust, sigma, psf)[0]
     smooth = scene.with_regularizer("laplacian")
-    weight, data = _around(smooth, y, trust, sigma, psf)
+    weight, data = around(smooth, y, trust, sigma, psf)
     return _nearest(scene, smooth, weight, data)
 
 
-def _around(
-    scene: Scene, y: Array, trust: Array | None, sigma: float | None, psf: Array | Convolution
+def around(
+    scene: Scene,
+    y: Array,
+    trust: Array | None,
+    sigma: float | None,
+    psf: Array | Convolution,
+    num_iter: int | None = None,
 ) -> tuple[float, Array]:
-    """The weight, and the data all around the grid that it was chosen for."""
+    """The weight, and the data all around the grid, those past the frame as the restoration predicts them.
+
+    `num_iter` bounds the conjugate gradients of the last round, after which the data are used.
+    """
     if not scene.ring:
         noisy = math.prod(scene.grid if scene.boundary == "reflect" else scene.shape)
         data = Periodic.of(y, psf, scene.boundary).image
-        return _from_spectrum(scene, data, sigma, noisy), data
+        return from_spectrum(scene, data, sigma, noisy), data
     data, weight = PastFrame(Quadratic(scene, y, trust, 1.0)).first(), 0.0
     for caution in CAUTION:
-        weight = _from_spectrum(scene, data, sigma, math.prod(scene.shape))
+        weight = from_spectrum(scene, data, sigma, math.prod(scene.shape))
         if weight == 0 or (scene.grid == scene.shape and trust is None):
             break
-        past = PastFrame(Quadratic(scene, y, trust, caution * weight))
-        data = past.completed(data, FILL)
+        past = PastFrame(Quadratic(scene, y, trust, max(caution * weight, least_resolved(scene))))
+        data = past.completed(data, num_iter if num_iter and caution == CAUTION[-1] else FILL)
     return weight, data
+
+
+def least_resolved(scene: Scene) -> float:
+    """The least weight under which rounding leaves the data past the frame to be found."""
+    xp = namespace(scene.power)
+    return RESOLVED[0 if scene.power.dtype == xp.float32 else 1] * scalar(xp.max(scene.power))
 
 
 def _nearest(scene: Scene, other: Scene, weight: float, data: Array) -> float:
@@ -68,7 +83,9 @@ def _nearest(scene: Scene, other: Scene, weight: float, data: Array) -> float:
     Y = xp.reshape(_fft.transform(data, scene.grid), scene.otf.shape)
     counts = xp.asarray(_multiplicity(scene.grid), dtype=scene.power.dtype, device=scene.power.device)
     seen = scene.power * (xp.real(Y) ** 2 + xp.imag(Y) ** 2) * counts
-    aim = 1 / (scene.power + weight * other.penalty + 1e-30 * xp.max(scene.power))
+    aim = scene.power + weight * other.penalty
+    known = (scene.power > 0) & (aim > 0)  # a signed PSF may see nothing of the mean
+    aim = xp.where(known, 1 / xp.where(known, aim, xp.ones_like(aim)), xp.zeros_like(aim))
     weights = float(xp.max(scene.power)) * np.geomspace(*REACH)
     distances = [float(xp.sum(seen * (1 / (scene.power + w * scene.penalty) - aim) ** 2)) for w in weights]
     return float(weights[int(np.argmin(distances))])
@@ -83,12 +100,14 @@ def _multiplicity(grid: tuple[int, ...]) -> np.ndarray[Any, Any]:
     return multiplicity
 
 
-def _from_spectrum(scene: Scene, data: Array, sigma: float | None, noisy: int) -> float:
+def from_spectrum(scene: Scene, data: Array, sigma: float | None, noisy: int) -> float:
     """The weight from data all around the grid, of which `noisy` have noise of their own."""
     xp = namespace(data)
     Y = xp.reshape(_fft.transform(data, scene.grid), scene.otf.shape)
     penalty = xp.broadcast_to(scene.penalty, scene.otf.shape)
-    spectrum = Spectrum.of(xp.real(Y) ** 2 + xp.imag(Y) ** 2, scene.power, penalty, _multiplicity(scene.grid))
+    curvature = scene.with_regularizer("laplacian").penalty if scene.regularizer == "identity" else None
+    power = xp.real(Y) ** 2 + xp.imag(Y) ** 2
+    spectrum = Spectrum.of(power, scene.power, penalty, _multiplicity(scene.grid), curvature)
     if spectrum is None:
         return 0.0
     if sigma is None:

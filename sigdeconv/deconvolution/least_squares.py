@@ -354,7 +354,7 @@ def landweber(
     sigma = None if sigma is None else number(sigma, "sigma", minimum=0.0)
     if not isinstance(accelerate, (bool, np.bool_)):
         raise TypeError(f"accelerate is {shown(accelerate)}; True or False is wanted")
-    blur = operator(psf, image, boundary)
+    blur = operator(psf, image, boundary, signed=True)
     power = power_bound(blur) * (1.0 if pixels is None else float(namespace(image).max(pixels)))
     step = _checked_step(step, power, accelerate)
     x = flat(blur, image, pixels)

@@ -41,11 +41,13 @@ def total_variation(
         then on the finer grid.
     weight : float or {"gcv", "sure", "discrepancy", "l-curve"}, optional
         Of the prior, in units of `image`; the larger, the flatter.
-        None, or "gcv": chosen from the data by generalised cross-validation, which needs no noise level. "sure"
-        minimises Stein's estimate of the error and "discrepancy" meets the noise level `sigma`; "l-curve" takes the
-        corner of the curve of cost over misfit. A batch shares one weight.
+        None: chosen from the data, where Stein's estimate of the error is least. "sure" is the same rule, "gcv" is
+        generalised cross-validation, which needs no noise level, "discrepancy" meets the noise level `sigma`, and
+        "l-curve" takes the corner of the curve of cost over misfit. A batch shares one weight.
     sigma : float, optional
-        Standard deviation of the noise, for the rules that need it; estimated where it is not given.
+        Standard deviation of the noise, for the rules that need it; `estimate_noise` finds it if it is not given. With
+        a weight of None, cross-validation finds it too, and the larger is taken: of images that were rounded or
+        compressed the former finds too little. Frames of fewer than 16 samples are left to "gcv".
     bounds : (float or None, float or None), optional
         What no sample falls below or exceeds, for example ``(0, None)`` for light.
     weights : array, optional
@@ -119,6 +121,7 @@ def total_variation(
         tol=tol,
         callback=callback,
         channel_axis=channel_axis,
+        default="sure",
     )
 
 
@@ -150,11 +153,13 @@ def hyper_laplacian(
     weight : float or {"gcv", "sure", "discrepancy", "l-curve"}, optional
         Of the prior, in units of `image`; the larger, the flatter. It is normalised to be
         about as large at all powers as with total variation.
-        None, or "gcv": chosen from the data by generalised cross-validation, which needs no noise level. "sure"
-        minimises Stein's estimate of the error and "discrepancy" meets the noise level `sigma`; "l-curve" takes the
-        corner of the curve of cost over misfit. A batch shares one weight.
+        None: chosen from the data, where Stein's estimate of the error is least. "sure" is the same rule, "gcv" is
+        generalised cross-validation, which needs no noise level, "discrepancy" meets the noise level `sigma`, and
+        "l-curve" takes the corner of the curve of cost over misfit. A batch shares one weight.
     sigma : float, optional
-        Standard deviation of the noise, for the rules that need it; estimated where it is not given.
+        Standard deviation of the noise, for the rules that need it; `estimate_noise` finds it if it is not given. With
+        a weight of None, cross-validation finds it too, and the larger is taken: of images that were rounded or
+        compressed the former finds too little. Frames of fewer than 16 samples are left to "gcv".
     bounds : (float or None, float or None), optional
         What no sample falls below or exceeds, for example ``(0, None)`` for light.
     weights : array, optional
@@ -230,6 +235,7 @@ def hyper_laplacian(
         tol=tol,
         callback=callback,
         channel_axis=channel_axis,
+        default="sure",
         power=number(power, "power", above=0.0, maximum=1.0),
         pooling=number(pooling, "pooling", minimum=0.0),
     )
@@ -261,11 +267,13 @@ def hessian_schatten(
         then on the finer grid.
     weight : float or {"gcv", "sure", "discrepancy", "l-curve"}, optional
         Of the prior, in units of `image`; the larger, the smoother.
-        None, or "gcv": chosen from the data by generalised cross-validation, which needs no noise level. "sure"
-        minimises Stein's estimate of the error and "discrepancy" meets the noise level `sigma`; "l-curve" takes the
-        corner of the curve of cost over misfit. A batch shares one weight.
+        None: chosen from the data, where Stein's estimate of the error is least. "sure" is the same rule, "gcv" is
+        generalised cross-validation, which needs no noise level, "discrepancy" meets the noise level `sigma`, and
+        "l-curve" takes the corner of the curve of cost over misfit. A batch shares one weight.
     sigma : float, optional
-        Standard deviation of the noise, for the rules that need it; estimated where it is not given.
+        Standard deviation of the noise, for the rules that need it; `estimate_noise` finds it if it is not given. With
+        a weight of None, cross-validation finds it too, and the larger is taken: of images that were rounded or
+        compressed the former finds too little. Frames of fewer than 16 samples are left to "gcv".
     bounds : (float or None, float or None), optional
         What no sample falls below or exceeds, for example ``(0, None)`` for light.
     weights : array, optional
@@ -338,6 +346,7 @@ def hessian_schatten(
         tol=tol,
         callback=callback,
         channel_axis=channel_axis,
+        default="sure",
     )
 
 
@@ -350,8 +359,8 @@ def sparse_spikes(
     bounds: tuple[float | None, float | None] | None = None,
     weights: Array | None = None,
     boundary: str = "free",
-    num_iter: int = 500,
-    tol: float = 1e-5,
+    num_iter: int = 1000,
+    tol: float = 1e-4,
     callback: Callback | None = None,
     channel_axis: int | None = None,
 ) -> Array:
@@ -363,7 +372,7 @@ def sparse_spikes(
         Blurred and noisy image. Leading axes are a batch.
     psf : array or Convolution
         Point spread function with as many axes as `frame`, or a ready operator, which may have a stride: the result is
-        then on the finer grid.
+        then on the finer grid. It may have both signs, and the sum zero, as the wavelet of a seismic record.
     weight : float or {"gcv", "sure", "discrepancy", "l-curve"}, optional
         Of the prior, in units of `image`; spikes that are smaller, once correlated with
         the PSF, are taken for noise.
@@ -391,8 +400,8 @@ def sparse_spikes(
     Returns
     -------
     array
-        The restored scene on the frame: the shape, kind and floating dtype of `image`, in its units per unit of the
-        PSF's sum.
+        The restored scene on the frame: the shape, kind and floating dtype of `image`; a spike of height 1 is seen as
+        the PSF itself.
 
     Raises
     ------
@@ -404,6 +413,10 @@ def sparse_spikes(
     The minimiser of ``1/2 |A x - y|^2 + weight * sum |x|``, convex; known as LASSO or basis pursuit denoising. All
     amplitudes come out too small by about the weight over the PSF's energy. Spikes closer than the width of the PSF
     may merge or swap light. A constant level under the spikes must be taken away before.
+
+    Spikes behind a broad PSF settle slowly: a seismic trace takes some 500 iterations, after which it is within 1 % of
+    the minimiser. There the score by which the weight is chosen is flat: a weight of half or twice that is hardly any
+    worse.
 
     References
     ----------
@@ -420,10 +433,10 @@ def sparse_spikes(
     >>> layers = np.zeros(200)
     >>> layers[[40, 52, 120]] = 1.0, -0.7, 0.5
     >>> t = np.arange(-15, 16)
-    >>> wavelet = (1 - 0.1 * t**2) * np.exp(-0.05 * t**2) + 0.05   # its sum must not be zero
+    >>> wavelet = (1 - 0.1 * t**2) * np.exp(-0.05 * t**2)
     >>> trace = sigdeconv.Convolution(wavelet, 200, boundary="zero")(layers)
     >>> trace = sigdeconv.simulate.gaussian_noise(trace, sigma=0.02, rng=0)
-    >>> found = sigdeconv.sparse_spikes(trace, wavelet, boundary="zero", num_iter=1000, tol=1e-6)
+    >>> found = sigdeconv.sparse_spikes(trace, wavelet, boundary="zero")
     >>> sorted(int(i) for i in np.argsort(-np.abs(found))[:3])
     [40, 52, 120]
     """
