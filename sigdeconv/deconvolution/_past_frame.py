@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from .. import _fft
-from .._array import Array, is_numpy, namespace, to_numpy
+from .._array import Array, is_numpy, namespace, scalar, to_numpy
 from ._krylov import Map, after, conjugate_gradients
 from ._periodic import continued
 from ._quadratic import Quadratic, complex_like
 
 STRIPS = 1 << 24  # numbers that the inverses of the strips may take; beyond, a filter stands for them
+OVERSAMPLED = 2  # matrices along a strip for each that the width of the PSF makes different
+NEAR = 0.1  # share of a frequency within which one matrix serves
 RIDGE = 1e-12  # of one: keeps the inverse of a strip finite where the prior hardly speaks
 CERTAIN = 1 - 1e-6  # a trust above is full
 ENOUGH = 1e-2  # of the first residual: what prepares a choice or a start needs no less
@@ -41,7 +43,10 @@ class PastFrame:
         self.problem, self.grid, self.ndim = problem, scene.grid, scene.ndim
         self.divide = problem.inverse(exact=True)
         # I - H W without the difference, in which float32 would lose what the prior says.
-        self.stiffness = problem.weight * scene.penalty * self.divide
+        held = problem.weight * scene.penalty
+        # What is neither seen nor penalised is not restored, and predicts nothing.
+        lost = (scene.power == 0) & (held == 0)
+        self.stiffness = xp.where(lost, xp.ones_like(held), held * self.divide)
         self.left = complex_like(self.stiffness)
         self.restore = xp.conj(scene.otf) * self.divide
         sizes, y = scene.shape, problem.y
@@ -51,26 +56,26 @@ class PastFrame:
             (1,) * y.ndim if problem.trust is None else problem.trust.shape, dtype=y.dtype, device=y.device
         )
         self.spring: Array | None = None
-        held = None
+        spring = None
         if problem.trust is not None:
             certain = problem.trust >= CERTAIN
             inner = xp.astype(~certain, y.dtype)
             trust = xp.where(certain, xp.zeros_like(problem.trust), problem.trust)
-            held = trust / (1 - trust)
+            spring = trust / (1 - trust)
         batch = tuple(inner.shape[: inner.ndim - self.ndim])
         self.unknown = xp.ones((*batch, *self.grid), dtype=y.dtype, device=y.device)
         inside = (..., *(slice(n) for n in sizes))
         self.unknown[inside] = xp.broadcast_to(inner, (*batch, *sizes))
-        if held is not None:
+        if spring is not None:
             self.spring = xp.zeros_like(self.unknown)
-            self.spring[inside] = held
+            self.spring[inside] = spring
         self.any = bool(xp.any(self.unknown > 0))
-        typical = float(xp.mean(self.stiffness))
+        typical = scalar(xp.mean(self.stiffness))
         # A lone unknown among known neighbours is held by what the filter does not pass.
         self.lone = None
-        if held is not None:
+        if spring is not None:
             self.lone = xp.zeros_like(self.unknown)
-            self.lone[inside] = inner / (typical + held + RIDGE)
+            self.lone[inside] = inner / (typical + spring + RIDGE)
 
     def system(self, u: Array) -> Array:
         """``(I - H W) u`` at the unknown samples, which alone are not zero in `u`, and the springs."""
@@ -157,35 +162,60 @@ class PastFrame:
         others = [math.prod(self.grid) // n for n in self.grid]
         if sum(g * g * (m // 2 + 1) for g, m in zip(gaps, others, strict=True)) > STRIPS:
             return None
-        system = to_numpy(self.stiffness).astype(np.float64)
+        system = self.stiffness
+        if not getattr(system, "requires_grad", False):  # NumPy inverts in double precision wherever the image lives
+            system = to_numpy(system)
+        system = namespace(system).astype(system, namespace(system).float64)
         return [self._strip(system, axis) if gap else None for axis, gap in enumerate(gaps)]
 
-    def _strip(self, system: np.ndarray[Any, Any], axis: int) -> Map:
+    def _strip(self, system: Array, axis: int) -> Map:
         """The solver for the samples past the end of one axis."""
-        grid, ndim = self.grid, self.ndim
+        grid, ndim, xp = self.grid, self.ndim, namespace(system)
         n, gap = grid[axis], grid[axis] - self.ends[axis].start
         last = ndim - 1
-        lines: np.ndarray[Any, Any]
         if axis < last:
-            lines = np.fft.ifft(system, axis=axis)
+            lines = xp.fft.ifft(system, axis=axis)
         else:
-            lines = np.fft.irfft(system, n=n, axis=axis)
+            lines = xp.fft.irfft(system, n=n, axis=axis)
             if ndim > 1:  # of the axis before, half the frequencies are enough: the strip is real
-                lines = np.take(lines, np.arange(grid[last - 1] // 2 + 1), axis=last - 1)
-        i = np.arange(gap)
+                lines = lines[(..., slice(grid[last - 1] // 2 + 1), slice(None))]
+        lines = xp.moveaxis(lines, axis, -1)
+        nodes, place = _nodes(lines.shape[-2] if ndim > 1 else 1, gap)
+        if ndim > 1:
+            lines = xp.take(lines, xp.asarray(nodes, device=lines.device), axis=-2)
         # Toeplitz: how the sample i of the strip's width answers to the sample j, for each frequency along the strip
-        matrices = np.moveaxis(lines, axis, -1)[..., (i[:, None] - i) % n]
-        solved = np.linalg.inv(matrices + RIDGE * np.eye(gap))
+        lags = np.concatenate([np.arange(n - gap + 1, n), np.arange(gap)]) % n
+        lines = xp.take(lines, xp.asarray(lags, device=lines.device), axis=-1)
+        columns = [lines[..., gap - 1 - j : 2 * gap - 1 - j] for j in range(gap)]
+        ridge = RIDGE * xp.eye(gap, dtype=xp.float64, device=lines.device)
+        solved = xp.linalg.inv(xp.stack(columns, axis=-1) + ridge)
+        if ndim > 1:
+            solved = xp.take(solved, xp.asarray(place, device=lines.device), axis=-3)
         return _along_strip(self._like(solved), axis, ndim, grid)
 
-    def _like(self, solved: np.ndarray[Any, Any]) -> Array:
+    def _like(self, solved: Array) -> Array:
         xp, y = namespace(self.problem.y), self.problem.y
-        single = y.dtype == xp.float32
-        if self.ndim > 1:
-            solved = solved.astype("complex64" if single else "complex128")
-        else:  # no frequencies along it
-            solved = solved.astype("float32" if single else "float64")
-        return solved if is_numpy(y) else xp.asarray(solved, device=y.device)
+        single, between = y.dtype == xp.float32, namespace(solved)
+        kinds = ("complex64", "complex128") if self.ndim > 1 else ("float32", "float64")  # no frequencies along a line
+        solved = between.astype(solved, getattr(between, kinds[0 if single else 1]))
+        return solved if is_numpy(y) or not is_numpy(solved) else xp.asarray(solved, device=y.device)
+
+
+def _nodes(bins: int, gap: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The frequencies along a strip whose matrices are inverted, and for each frequency which of them is nearest.
+
+    The OTF hardly changes within a fraction of its own resolution, nor the penalty within a few per cent of a
+    frequency.
+    """
+    widest = max(bins / (OVERSAMPLED * gap), 1.0)
+    nodes, at = [], 0.0
+    while at < bins - 1:
+        nodes.append(int(at))
+        at = int(at) + max(1.0, min(widest, NEAR * at))
+    nodes.append(bins - 1)
+    chosen = np.asarray(nodes)
+    middles = 0.5 * (chosen[1:] + chosen[:-1])
+    return chosen, np.searchsorted(middles, np.arange(bins))
 
 
 def _along_strip(solved: Array, axis: int, ndim: int, grid: tuple[int, ...]) -> Map:
