@@ -7,13 +7,14 @@ from .deconvolution._back_projector import WienerButterworth
 from .deconvolution.blind.camera_shake import blind_camera_shake
 from .deconvolution.blind.parametric import ParametricBlur, blind_parametric
 from .deconvolution.blind.photons import BlindRestoration, blind_richardson_lucy
-from .deconvolution.fourier import UnsupervisedWiener, inverse_filter, unsupervised_wiener, wiener
+from .deconvolution.fourier import inverse_filter, wiener
 from .deconvolution.frames import SuperResolved, super_resolve
 from .deconvolution.least_squares import landweber, tikhonov, van_cittert
 from .deconvolution.noise import NoiseLevel, estimate_noise
 from .deconvolution.plug_and_play import plug_and_play
 from .deconvolution.poisson import richardson_lucy
 from .deconvolution.stopping import Stopping
+from .deconvolution.unsupervised import UnsupervisedWiener, unsupervised_wiener
 from .deconvolution.variational import hessian_schatten, hyper_laplacian, sparse_spikes, total_variation
 from .deconvolution.wavelets import wavelet_sparse
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sigdeconv.deconvolution.fourier import _multiplicity
+from sigdeconv.deconvolution._roughness import multiplicity
 from sigdeconv.deconvolution.selection import (
     RANGE,
     Spectrum,
@@ -37,7 +37,7 @@ def score(y: np.ndarray, H: np.ndarray, L: np.ndarray, balance: float) -> float:
 
 def chosen(y: np.ndarray, H: np.ndarray, L: np.ndarray) -> float:
     n = len(y)
-    return generalized_cross_validation(Spectrum.of(np.abs(np.fft.rfft(y)) ** 2, H**2, L**2, _multiplicity((n,))))
+    return generalized_cross_validation(Spectrum.of(np.abs(np.fft.rfft(y)) ** 2, H**2, L**2, multiplicity((n,))))
 
 
 @pytest.mark.parametrize("n", [64, 65])
@@ -74,7 +74,7 @@ def test_the_model_tells_the_noise_and_the_balance_of_least_error(noise, power):
     X = np.fft.rfft(rng.standard_normal(n)) * np.sqrt(light)
     Y = H * X + np.fft.rfft(noise * rng.standard_normal(n))
     for penalty in (L**2, np.ones_like(L)):
-        data = Spectrum.of(np.abs(Y) ** 2, H**2, penalty, _multiplicity((n,)), L**2)
+        data = Spectrum.of(np.abs(Y) ** 2, H**2, penalty, multiplicity((n,)), L**2)
         assert data.scene.most_likely()[0] == pytest.approx(noise**2 * n, rel=0.1)
         # the truth: the expected error of the filter at each frequency, by its formula
         balances = np.geomspace(1e-8, 1e6, 300)[:, None]
@@ -94,7 +94,7 @@ def test_the_range_of_balances_reaches_below_the_noise_of_a_long_signal():
     echo[[0, 700]] = 1.0, 0.6
     H = np.abs(np.fft.rfft(echo))
     Y = H * np.fft.rfft(rng.standard_normal(n)) + 1e-3 * np.fft.rfft(rng.standard_normal(n))
-    balance = chosen_balance(Spectrum.of(np.abs(Y) ** 2, H**2, L**2, _multiplicity((n,)), L**2))
+    balance = chosen_balance(Spectrum.of(np.abs(Y) ** 2, H**2, L**2, multiplicity((n,)), L**2))
     assert balance < 1e-4
 
 
@@ -116,7 +116,7 @@ def test_units_scale_out():
 def test_every_kind_of_array(kind):
     _, y, H, L = spectra(128, 1.5, 0.5)
     power, seen, rough = (kind.array(a) for a in (np.abs(np.fft.rfft(y)) ** 2, H**2, L**2))
-    assert generalized_cross_validation(Spectrum.of(power, seen, rough, _multiplicity((128,)))) == pytest.approx(
+    assert generalized_cross_validation(Spectrum.of(power, seen, rough, multiplicity((128,)))) == pytest.approx(
         chosen(y, H, L)
     )
 
@@ -125,7 +125,7 @@ def test_multiplicity_counts_the_whole_spectrum():
     for grid in ((6,), (7,), (1,), (2,), (4, 6), (3, 4, 5)):
         full = np.abs(np.fft.fftn(np.random.default_rng(0).random(grid))) ** 2
         half = full[..., : grid[-1] // 2 + 1]
-        assert (half * _multiplicity(grid)).sum() == pytest.approx(full.sum())
+        assert (half * multiplicity(grid)).sum() == pytest.approx(full.sum())
 
 
 @pytest.mark.parametrize("degenerate", ["no data", "no penalty", "no blur", "one sample", "opaque", "noiseless"])
@@ -145,7 +145,7 @@ def test_degenerate_problems_have_a_finite_answer(degenerate):
     else:
         power = seen * np.geomspace(1, 1e-30, len(power))
     n = 1 if degenerate == "one sample" else 64
-    balance = chosen_balance(Spectrum.of(power, seen, rough, _multiplicity((n,))))
+    balance = chosen_balance(Spectrum.of(power, seen, rough, multiplicity((n,))))
     assert np.isfinite(balance)
     assert balance >= 0
     if degenerate in ("no penalty", "one sample", "opaque"):
