@@ -22,7 +22,7 @@ FINER = (-0.125, 0.0, 0.125)  # steps of the power around the most likely one
 LEAST, MOST = 1e-12, 1e6  # noise that is tried, relative to what is seen of the scene: typically, and at the peak
 STEP = 10 ** (1 / 3)  # from one noise to the next, before the most likely one is refined
 UNLIKELY = 14.0  # log-likelihood below the best at which a model no longer counts
-GUARD = (0.7, 1.4)  # times the balance of least expected error, between which cross-validation is trusted
+GUARD = (0.7, 2.0)  # times the balance of least expected error, between which cross-validation is trusted
 
 
 class Scene(NamedTuple):
