@@ -162,7 +162,7 @@ def wiener(
     dark or mirrored scene takes more, from 10 steps for a Gaussian to 100 and more for wide motion; with an even PSF
     the mirrored one has a closed form.
 
-    The balance is chosen by generalised cross-validation, as long as this stays near (0.7 to 1.4 times) the balance of
+    The balance is chosen by generalised cross-validation, as long as this stays near (0.7 to 2 times) the balance of
     least expected error: that under the most likely noise and power spectrum of the scene, which falls with some power
     of the frequency. With a dark boundary, trial restorations tell the balance. Measured on two photographs, 7 PSFs and
     two noises it lost 0.1 dB to the best balance on average (both regularisers), 1.7 at worst; on 75 signals behind
