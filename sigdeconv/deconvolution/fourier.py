@@ -166,7 +166,7 @@ def wiener(
     least expected error: that under the most likely noise and power spectrum of the scene, which falls with some power
     of the frequency. With a dark boundary, trial restorations tell the balance. Measured on two photographs, 7 PSFs and
     two noises it lost 0.1 dB to the best balance on average (both regularisers), 1.7 at worst; on 75 signals behind
-    echoes, wavelets and a Gaussian, from white noise to a melody, 0.2 dB on average and 4 at worst.
+    echoes, wavelets and a Gaussian, from white noise to a melody, 0.2 dB on average and 6 at worst.
 
     A PSF that is blind to the mean (a wavelet) needs ``regularizer="identity"``: the coarse structure of the scene is
     neither seen nor held by curvature.
