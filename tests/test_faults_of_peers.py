@@ -9,10 +9,34 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from sigdeconv import Convolution, inverse_filter, psf, psf_to_otf, richardson_lucy, unsupervised_wiener, wiener
+from sigdeconv import (
+    Convolution,
+    hyper_laplacian,
+    inverse_filter,
+    landweber,
+    psf,
+    psf_to_otf,
+    richardson_lucy,
+    tikhonov,
+    total_variation,
+    unsupervised_wiener,
+    wavelet_sparse,
+    wiener,
+)
 from sigdeconv.convolution import BOUNDARIES
 
 ACCELERATIONS = (True, False, "biggs-andrews", "heavy-ball")
+
+
+def prior(method, **options):
+    """A method with a prior, whose weight is a small share of the brightest sample."""
+
+    def restore(y, h, boundary):
+        weight = 2e-5 * max(float(np.max(np.abs(y), initial=0, where=np.isfinite(y))), 1e-30)
+        return method(y, h, weight=weight, boundary=boundary, num_iter=150, **options)
+
+    return restore
+
 
 # Every method, as a function of image, PSF and boundary.
 METHODS = {
@@ -26,7 +50,15 @@ METHODS = {
         y, h, num_iter=20, boundary=boundary, accelerate="biggs-andrews"
     ),
     "heavy-ball": lambda y, h, boundary: richardson_lucy(y, h, num_iter=20, boundary=boundary, accelerate="heavy-ball"),
-    "total variation": lambda y, h, boundary: richardson_lucy(y, h, num_iter=20, boundary=boundary, tv_weight=0.002),
+    "richardson-lucy, tv": lambda y, h, boundary: richardson_lucy(
+        y, h, num_iter=20, boundary=boundary, tv_weight=0.002
+    ),
+    "tikhonov": lambda y, h, boundary: tikhonov(y, h, weight=1e-3, boundary=boundary),
+    "tikhonov, chosen weight": lambda y, h, boundary: tikhonov(y, h, boundary=boundary),
+    "landweber": lambda y, h, boundary: landweber(y, h, num_iter=40, boundary=boundary),
+    "total variation": prior(total_variation),
+    "hyper-laplacian": prior(hyper_laplacian),
+    "wavelets": prior(wavelet_sparse),
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 

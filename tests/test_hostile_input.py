@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sigdeconv
-from sigdeconv import Convolution, metrics, psf, simulate
+from sigdeconv import Convolution, denoisers, metrics, psf, simulate
 
 IMAGE = np.random.default_rng(1).poisson(20.0, (9, 8)).astype(float)
 VOLUME = np.random.default_rng(2).poisson(20.0, (3, 6, 7)).astype(np.float32)
 KERNEL = np.array([[0.0, 0.1, 0.0], [0.2, 0.5, 0.1], [0.0, 0.1, 0.0]])
+LARGER = np.kron(IMAGE, np.ones((2, 2)))
 BEADS = 5 + 200 * np.exp(-(((np.indices((40, 44)) - 20.3) ** 2).sum(axis=0)) / 8)
 REMEDY = re.compile(
     r"wanted|pass |must |replace|convert|needs|build|use |give|come from|at least|at most|enlarge|divide |clip|leave |"
@@ -27,7 +28,7 @@ REMEDY = re.compile(
 
 # Arguments that are arrays are drawn from the first list below, all others from the second.
 ARRAYS = {"image", "psf", "weights", "initial", "background", "regularizer", "x", "y", "otf", "stack", "scene"}
-ARRAYS |= {"truth", "estimate", "observed", "counts", "model"}
+ARRAYS |= {"truth", "estimate", "observed", "counts", "model", "frames", "shifts", "readout_noise", "correlation"}
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,32 @@ def restored(image, psf, **options):
     return sigdeconv.richardson_lucy(image, psf, **{"num_iter": 3} | options)
 
 
+def quick(method, **fixed):
+    """A method with arguments of its own, unless they are what is thrown."""
+    return lambda image, psf=KERNEL, **options: method(image, psf, **(fixed | options))
+
+
+def super_resolved(frames, psf, **options):
+    return sigdeconv.super_resolve(frames, psf, **({"num_iter": 2} | options)).image
+
+
+def level(image, **options):
+    return np.asarray(sigdeconv.estimate_noise(image, **options).sigma)
+
+
+def blind(image, psf, **options):
+    return sigdeconv.blind_richardson_lucy(image, psf, **({"num_iter": 2} | options)).image
+
+
+def fitted(image, **options):
+    return sigdeconv.blind_parametric(image, **options).image
+
+
 PHOTO = {"image": IMAGE, "psf": KERNEL}
 CHOICES = {"boundary": "free", "channel_axis": None}
 COUNTS = {"background": 0.0, "weights": None, "tv_weight": 0.0, "initial": None, "tol": 0.0}
+ITERATED = {"num_iter": 2, "tol": 0.0}
+FRAMES = np.stack([IMAGE, IMAGE + 1, IMAGE[::-1]])
 PAIR = {"truth": np.kron(IMAGE, np.ones((2, 2))), "estimate": np.kron(IMAGE, np.ones((2, 2))) + 1}
 TARGETS = {
     "inverse_filter": Target(sigdeconv.inverse_filter, PHOTO | {"cutoff": 1e-3} | CHOICES, of_image),
@@ -70,6 +94,100 @@ TARGETS = {
     "richardson_lucy": Target(restored, PHOTO | {"accelerate": True, "num_iter": 3} | COUNTS | CHOICES, of_image),
     "richardson_lucy_plain": Target(restored, PHOTO | {"accelerate": False} | COUNTS | CHOICES, of_image),
     "richardson_lucy_biggs_andrews": Target(restored, PHOTO | {"accelerate": "biggs-andrews"} | COUNTS, of_image),
+    "richardson_lucy_rules": Target(
+        restored,
+        PHOTO | {"num_iter": 2, "readout_noise": 0.0, "back_projector": "matched", "stopping": None},
+        of_image,
+    ),
+    "Stopping": Target(
+        lambda **options: restored(IMAGE, KERNEL, stopping=sigdeconv.Stopping(**options)),
+        {"rule": "risk", "rng": 20100},
+        lambda arguments: IMAGE.shape,
+    ),
+    "total_variation": Target(
+        quick(sigdeconv.total_variation, weight=0.1),
+        PHOTO | {"sigma": None, "bounds": None, "weights": None, "differences": "round"} | ITERATED | CHOICES,
+        of_image,
+    ),
+    "hyper_laplacian": Target(
+        quick(sigdeconv.hyper_laplacian, weight=0.1, num_iter=2), PHOTO | {"power": 0.5, "pooling": 2.0}, of_image
+    ),
+    "hessian_schatten": Target(
+        quick(sigdeconv.hessian_schatten, weight=0.1, num_iter=2), PHOTO | {"norm": None, "boundary": "free"}, of_image
+    ),
+    "sparse_spikes": Target(
+        quick(sigdeconv.sparse_spikes, weight=0.1, num_iter=2), PHOTO | {"bounds": None, "boundary": "free"}, of_image
+    ),
+    "wavelet_sparse": Target(
+        quick(sigdeconv.wavelet_sparse, weight=0.1, num_iter=2),
+        PHOTO | {"wavelet": "haar", "levels": 1, "boundary": "free"},
+        of_image,
+    ),
+    "tikhonov": Target(
+        quick(sigdeconv.tikhonov, weight=0.1),
+        {"image": IMAGE, "weight": 0.1, "regularizer": "laplacian", "weights": None, "bounds": None}
+        | ITERATED
+        | CHOICES,
+        of_image,
+    ),
+    "landweber": Target(
+        sigdeconv.landweber,
+        PHOTO | {"step": None, "accelerate": True, "sigma": None, "weights": None, "bounds": None} | ITERATED | CHOICES,
+        of_image,
+    ),
+    "van_cittert": Target(
+        sigdeconv.van_cittert, PHOTO | {"step": None, "sigma": None, "bounds": None} | ITERATED | CHOICES, of_image
+    ),
+    "plug_and_play": Target(
+        quick(sigdeconv.plug_and_play, sigma=1.0, denoiser=lambda x, sigma: x),
+        PHOTO | {"algorithm": "hqs", "boundary": "free"} | ITERATED,
+        of_image,
+    ),
+    "plug_and_play_auto": Target(quick(sigdeconv.plug_and_play, num_iter=2), PHOTO, of_image),
+    "super_resolve": Target(
+        super_resolved,
+        {"frames": FRAMES, "psf": KERNEL, "shifts": np.zeros((3, 2)), "factor": 2, "pixels": "area", "background": 0.0}
+        | {"weights": None, "tv_weight": 0.0, "readout_noise": 0.0}
+        | ITERATED
+        | CHOICES,
+    ),
+    "super_resolve_auto": Target(super_resolved, {"frames": FRAMES, "psf": KERNEL}),
+    "estimate_noise": Target(
+        level,
+        {"image": LARGER, "model": "gaussian", "psf": None, "ndim": None} | {"channel_axis": None},
+        lambda arguments: (),
+    ),
+    "estimate_noise_counts": Target(
+        level,
+        {"image": np.random.default_rng(0).poisson(30.0, (64, 64)), "model": "poisson-gaussian"},
+        lambda arguments: (),
+    ),
+    "blind_richardson_lucy": Target(
+        blind,
+        PHOTO
+        | {"image_iter": 1, "psf_iter": 1, "symmetry": "none", "background": 0.0, "weights": None, "tv_weight": 0.0}
+        | ITERATED
+        | CHOICES,
+        of_image,
+    ),
+    "blind_parametric": Target(fitted, {"image": LARGER, "bounds": None, "ndim": 2} | CHOICES, of_image),
+    "denoisers.collaborative": Target(
+        lambda image=IMAGE, sigma=2.0, **options: denoisers.collaborative(image, sigma, **options),
+        {"correlation": None, "step": 3},
+        lambda arguments: IMAGE.shape,
+    ),
+    "denoisers.bilateral": Target(lambda image: denoisers.bilateral(image, 2.0), {"image": IMAGE}, of_image),
+    "denoisers.non_local_means": Target(
+        denoisers.non_local_means, {"image": IMAGE, "sigma": 2.0, "patch_size": 3, "patch_distance": 3}, of_image
+    ),
+    "denoisers.total_variation_chambolle": Target(
+        lambda image, **options: denoisers.total_variation_chambolle(image, 2.0, **options),
+        {"image": IMAGE, "num_iter": 3},
+        of_image,
+    ),
+    "denoisers.wavelet": Target(
+        lambda **options: denoisers.wavelet(np.kron(IMAGE, np.ones((3, 3))), 2.0, **options), {"method": "BayesShrink"}
+    ),
     "Convolution": Target(
         lambda **options: Convolution(**options).otf,
         {"psf": KERNEL, "shape": (5, 6), "boundary": "free", "stride": 1, "center": None, "domain_shape": None},
@@ -94,6 +212,7 @@ TARGETS = {
     "psf.gaussian": Target(psf.gaussian, {"shape": (5, 7), "sigma": 1.5}),
     "psf.disk": Target(psf.disk, {"radius": 2.5}),
     "psf.motion": Target(psf.motion, {"length": 5.0, "angle": 30.0}),
+    "psf.shake": Target(psf.shake, {"shape": (7, 9), "straightness": 0.5, "rng": 0}),
     "psf.airy": Target(psf.airy, {"shape": (9, 11), "wavelength": 0.5, "na": 0.8, "pixel_size": 0.1}),
     "psf.normalize": Target(psf.normalize, {"psf": KERNEL}, lambda arguments: np.shape(arguments["psf"])),
     "psf.from_beads": Target(
@@ -399,7 +518,11 @@ def test_several_hostile_arguments(name, data):
     throw(target, target.good | arguments)
 
 
-@pytest.mark.parametrize("name", ["inverse_filter", "wiener", "wiener_auto", "unsupervised_wiener", "richardson_lucy"])
+BOUNDED = ["inverse_filter", "wiener", "wiener_auto", "unsupervised_wiener", "richardson_lucy", "total_variation"]
+BOUNDED += ["hessian_schatten", "sparse_spikes", "wavelet_sparse", "landweber"]
+
+
+@pytest.mark.parametrize("name", BOUNDED)
 def test_psf_larger_than_the_image_and_images_of_one_sample(name):
     """A finite result, not only a refusal."""
     target, kernel = TARGETS[name], np.random.default_rng(0).random((23, 30))
@@ -408,8 +531,37 @@ def test_psf_larger_than_the_image_and_images_of_one_sample(name):
             assert throw(target, target.good | {"image": image, "psf": kernel, "boundary": boundary})
 
 
+HARD = ("zeros", "flat", "one sample", "negative", "huge", "tiny", "huge range", "one pixel", "long", "uint8")
+
+
+@pytest.mark.parametrize("name", ["total_variation", "sparse_spikes", "wavelet_sparse", "tikhonov"])
+def test_parameters_are_chosen_for_images_that_tell_little(name):
+    """Few of them, for each takes many trials."""
+    method, things = getattr(sigdeconv, name), hostile_arrays()
+    for label in HARD:
+        image = things[label]
+        assert throw(Target(quick(method, num_iter=2), {"image": IMAGE}, of_image), {"image": image}), label
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int16", "uint8", "bool", "complex64", "float32"])
-@pytest.mark.parametrize("name", ["inverse_filter", "wiener_auto", "unsupervised_wiener", "richardson_lucy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "inverse_filter",
+        "wiener_auto",
+        "unsupervised_wiener",
+        "richardson_lucy",
+        "total_variation",
+        "hyper_laplacian",
+        "hessian_schatten",
+        "sparse_spikes",
+        "wavelet_sparse",
+        "landweber",
+        "van_cittert",
+        "plug_and_play",
+        "blind_richardson_lucy",
+    ],
+)
 def test_tensors_of_any_dtype(name, dtype, torch):
     target = TARGETS[name]
     tensor = torch.asarray(IMAGE).to(getattr(torch, dtype))

@@ -14,6 +14,7 @@ NAMES = (
     "back_projectors",
     "noise_levels",
     "camera_shake",
+    "variational",
 )
 
 
