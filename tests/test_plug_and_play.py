@@ -299,3 +299,16 @@ def test_what_the_collaborative_filter_cannot_do_is_told(torch):
         plug_and_play(torch.ones((16, 16)), PSF, sigma=1.0)
     with pytest.raises(ValueError, match="NaN"):
         plug_and_play(np.full((16, 16), np.nan), PSF, sigma=1.0)
+
+
+@pytest.mark.parametrize("n", [41, 43, 45])
+def test_the_circle_has_the_length_of_the_frame_whatever_the_fast_lengths_are(n):
+    """The step on the data against a dense solve, where the FFTs of the operator are longer than the frame."""
+    from sigdeconv.deconvolution._data_step import DataStep
+
+    rng = np.random.default_rng(0)
+    blur = sigdeconv.Convolution(np.array([0.1, 0.6, 0.3]), n, boundary="periodic")
+    y, z, rho = rng.standard_normal(n), rng.standard_normal(n), 0.05
+    a = blur.to_dense()
+    wanted = np.linalg.solve(a.T @ a + rho * np.eye(n), a.T @ y + rho * z)
+    np.testing.assert_allclose(DataStep(blur, y).solve(z, rho), wanted, atol=1e-10)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from .. import _fft
-from .._array import Array, namespace
+from .._array import Array, like, namespace
 from .._parallel import each, total
-from ..convolution import Convolution
+from ..convolution import Convolution, psf_to_otf
 
 ITERATIONS = 30  # conjugate gradients at most
 TOLERANCE = 1e-3  # of the right-hand side: what is left is far below the noise, and the next step starts from there
@@ -27,12 +27,16 @@ class DataStep:
 
     def __init__(self, blur: Convolution, observed: Array) -> None:
         self.blur, self.observed = blur, observed
-        self.otf = blur.transfer_like(observed)
         xp = namespace(observed)
         stride = math.prod(blur.stride)
+        self.closed = blur.boundary == "periodic" and stride == 1
+        if self.closed and blur.grid != blur.shape and blur.psf is not None:
+            # The operator wraps by hand on a grid of a faster length; one division a frequency needs the circle itself.
+            self.otf = psf_to_otf(like(blur.psf, observed, "psf"), blur.shape, center=blur.center)
+        else:
+            self.otf = blur.transfer_like(observed)
         #: squared modulus of the transfer function of the blur, for samples as dense as those observed
         self.power = (xp.real(self.otf) ** 2 + xp.imag(self.otf) ** 2) / stride
-        self.closed = blur.boundary == "periodic" and stride == 1
 
     def start(self) -> Array:
         """The frame itself as a scene, its outermost samples continued past it."""
@@ -52,7 +56,7 @@ class DataStep:
         passes = 1 / (self.power + rho)
         if self.closed:
             step = namespace(z).conj(self.otf) * passes
-            return each(lambda z, d: z + d, z, _fft.filter(residual, step, blur.grid, blur.shape))
+            return each(lambda z, d: z + d, z, _fft.filter(residual, step, blur.shape, blur.shape))
         passes = passes + 0 * self.otf  # complex, as a transfer function is
         return each(lambda z, d: z + d, z, self._conjugate(blur.adjoint(residual), passes, rho))
 

@@ -12,6 +12,8 @@ from .. import _fft
 from .._array import Array, choice, namespace
 from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
 
+SEAM = 4  # samples past all that the frame sees, so that the ends of the scene need not meet within what it does see
+
 
 @dataclass(frozen=True)
 class Periodic:

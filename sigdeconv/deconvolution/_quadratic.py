@@ -19,9 +19,9 @@ from .._parallel import each, total
 from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
 from ..differences import gradient, gradient_adjoint, laplacian
 from ._krylov import Map
+from ._periodic import SEAM
 
 REGULARIZERS = ("laplacian", "gradient", "identity")
-SEAM = 4  # samples past all that the frame sees, so that the ends of the scene need not meet within what it does see
 UNSEEN = 1e-6  # of the OTF's peak power: what neither blur nor penalty sees is left to about this in the near inverse
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from .. import _fft
 from .._array import Array, choice, namespace
 from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
-from ._periodic import continued
+from ._periodic import SEAM, continued
 
 Projection = Callable[[Array], Array]  #: the nearest scene of a set
 
@@ -64,7 +64,8 @@ class Ring:
         elif boundary == "reflect":
             grid = tuple(2 * n for n in sizes)
         else:
-            reach = [n + k - 1 for n, k in zip(sizes, kernel.shape, strict=True)]
+            seam = SEAM if boundary == "free" else 0
+            reach = [n + k - 1 + (seam if k > 1 else 0) for n, k in zip(sizes, kernel.shape, strict=True)]
             grid = tuple(_fft.fast_length(n, real=i == ndim - 1) for i, n in enumerate(reach))
         project: Projection | None = None
         if boundary == "zero":

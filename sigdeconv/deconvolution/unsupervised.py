@@ -13,8 +13,7 @@ from .. import _fft
 from .._array import Array, channels_to_batch, floating, generator, namespace, shown, to_numpy
 from .._iterate import Callback, iterate
 from ..convolution import Convolution
-from ._periodic import Periodic
-from ._quadratic import SEAM
+from ._periodic import SEAM, Periodic
 from ._roughness import multiplicity, penalty_of, power_of, roughness, scene_under
 from ._weight import around
 
