@@ -239,6 +239,67 @@ def test_shifts_of_a_line_and_of_a_volume_are_estimated():
         np.testing.assert_allclose(result.shifts[1], t, atol=0.05)
 
 
+# When to stop
+
+
+@pytest.mark.parametrize("rule", ["risk", "splitting"])
+@pytest.mark.parametrize(("count", "photons"), [(4, 300), (4, 10000), (1, 3000)])
+def test_the_best_iteration_is_nearly_found_and_reported(rule, count, photons, close):
+    sigma, shifts = 0.6, HALF[:count]
+    frames, truth = exposures(shifts, photons, sigma)
+    psf = sigdeconv.psf.gaussian((13, 13), 2 * sigma)
+    told = []
+    found = super_resolve(
+        frames, psf, shifts=shifts, num_iter=None, stopping=rule, callback=lambda it: told.append(dict(it.chosen))
+    )
+    assert psnr(found.image, truth) > best(frames, truth, shifts, sigma) - 0.3
+    num_iter = told[-1]["num_iter"]
+    assert num_iter < len(told) < 2 * num_iter + 9
+    close(found.image, super_resolve(frames, psf, shifts=shifts, num_iter=num_iter).image, slack=100)
+
+
+def test_frames_are_split_photon_by_photon_and_filtered_one_by_one():
+    from sigdeconv.deconvolution._counts import Counts
+    from sigdeconv.deconvolution._stopping_rules import Observed
+
+    frames, _ = exposures(HALF[:3], 100, 0.6, pixels=16)
+    blur = Frames(sigdeconv.psf.gaussian((7, 7), 1.2), (16, 16), HALF[:3], (2, 2), boundary="free", area=True)
+    observed = Observed.of(blur, Counts(frames, np.zeros((1, 1, 1)), None), 1.0, np.random.default_rng(0))
+    first, second = observed.halves()
+    assert np.array_equal(first + second, 2 * frames)
+    assert np.all(first % 2 == 0)
+    alone = np.zeros_like(frames)
+    alone[1] = frames[1]
+    whole, part = observed.weighted(frames), observed.weighted(alone)
+    np.testing.assert_allclose(part[1], whole[1], atol=1e-9)
+    assert not part[[0, 2]].any()
+
+
+def test_rules_limits_batches_and_colours_as_in_richardson_lucy(kind, close):
+    shifts = HALF[:2]
+    few, many = (exposures(shifts, photons, 0.6, pixels=16)[0] for photons in (30, 3000))
+    both, psf = np.stack([few, many]), sigdeconv.psf.gaussian((7, 7), 1.2)
+    told = []
+    image = super_resolve(
+        kind.array(both),
+        kind.array(psf),
+        shifts=shifts,
+        num_iter=None,
+        stopping="discrepancy",
+        callback=lambda it: told.append(dict(it.chosen)),
+    ).image
+    ends = told[-1]["num_iter"]
+    assert ends[0] < ends[1]
+    for item, frames, end in zip(kind.numpy(image), both, ends, strict=True):
+        close(item, super_resolve(frames, psf, shifts=shifts, num_iter=end).image, slack=1e5)
+    colours = super_resolve(
+        np.moveaxis(both, 0, -1), psf, shifts=shifts, num_iter=None, stopping="discrepancy", channel_axis=-1
+    )
+    close(np.moveaxis(colours.image, -1, 0), kind.numpy(image), slack=1e5)
+    limited = super_resolve(many, psf, shifts=shifts, num_iter=2, stopping="risk").image
+    close(limited, super_resolve(many, psf, shifts=shifts, num_iter=2).image, slack=1e5)
+
+
 # Options, kinds, wrong calls
 
 
@@ -309,6 +370,7 @@ WRONG = {
     "boundary unknown": ({"boundary": "wrap"}, "boundary is 'wrap'"),
     "weights of another shape": ({"weights": np.ones(7)}, r"weights has shape \(7,\)"),
     "num_iter zero": ({"num_iter": 0}, "num_iter is 0"),
+    "stopping unknown": ({"num_iter": None, "stopping": "soon"}, "stopping is 'soon'; pass one of 'risk'"),
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sigdeconv
-from sigdeconv.deconvolution._patches import Patches, blur_power, directions, quiet
+from sigdeconv.deconvolution._patches import CORNER, Patches, blurred, directions, quiet
 from sigdeconv.deconvolution._photon_line import photon_line
 from sigdeconv.deconvolution.noise import NoiseLevel, estimate_noise
 
@@ -83,8 +83,9 @@ def test_texture_in_most_patches_is_left_out():
 @pytest.mark.parametrize("side", [(16,), (8, 8), (4, 4, 4), (8, 3)])
 def test_directions(side):
     psf = sigdeconv.psf.gaussian((5,) * len(side), 1.0)
-    for power in (None, blur_power(psf, len(side))):
-        basis = directions(side, power)
+    coarse = sigdeconv.Convolution(psf, (32,) * len(side), stride=2)
+    for blur in (None, blurred(psf, len(side)), blurred(coarse, len(side))):
+        basis = directions(side, blur)
         size = math.prod(side)
         np.testing.assert_allclose(basis.T @ basis, np.eye(size), atol=1e-10)
         np.testing.assert_allclose(np.abs(basis[:, -1]), 1 / math.sqrt(size), atol=1e-8)  # the mean, alone
@@ -93,6 +94,25 @@ def test_directions(side):
     if len(side) == 1:
         crossings = np.sum(np.diff(np.sign(directions(side, None)), axis=0) != 0, axis=0)
         assert (np.diff(crossings) < 0).all()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_directions_are_the_principal_axes_of_what_the_operator_shows(stride):
+    side, coarse = 16, 32 * 3
+    psf = sigdeconv.psf.gaussian(5, 0.8)
+    blur = sigdeconv.Convolution(psf, coarse, boundary="periodic", stride=stride)
+    spectrum = 1 / ((stride * np.fft.fftfreq(coarse * stride)) ** 2 + CORNER**2)
+    lag = np.subtract.outer(np.arange(coarse * stride), np.arange(coarse * stride))
+    scenes = np.fft.ifft(spectrum).real[lag]
+    matrix = blur.to_dense()
+    seen = (matrix @ scenes @ matrix.T)[:side, :side]
+    found = directions((side,), blurred(blur, 1))[:, :-1]
+    within = found.T @ seen @ found
+    variance = np.diag(within)
+    assert (np.diff(variance) > -1e-3 * variance.max()).all()  # finest first
+    # The grids of both periods differ a little.
+    off = (within - np.diag(variance)) / np.sqrt(np.outer(variance, variance))
+    assert np.abs(off).max() < 0.05
 
 
 def test_scale_and_offset():
@@ -126,8 +146,15 @@ def test_operators_in_place_of_a_psf():
     otf = sigdeconv.psf_to_otf(GAUSSIAN, image.shape)
     blur = sigdeconv.Convolution.from_otf(otf, image.shape)
     assert estimate_noise(image, psf=blur).sigma == pytest.approx(wanted, rel=0.02)
-    strided = sigdeconv.Convolution(GAUSSIAN, image.shape, stride=2)
-    assert estimate_noise(image, psf=strided).sigma == estimate_noise(image).sigma
+
+
+def test_a_coarse_sampling_is_told_from_noise():
+    scene, motion = photograph("camera"), sigdeconv.psf.motion(9.0, 30.0)
+    blur = sigdeconv.Convolution(motion, (120, 80), boundary="reflect", stride=(2, 3))
+    image = noisy(blur(scene), 1.5)
+    known, unknown = estimate_noise(image, psf=blur).sigma, estimate_noise(image).sigma
+    assert abs(known - 1.5) < 0.8 * abs(unknown - 1.5)
+    assert known == pytest.approx(1.5, rel=0.15)
 
 
 def test_colours_and_batch():

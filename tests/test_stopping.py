@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,10 +11,11 @@ from scipy import stats
 import sigdeconv
 from sigdeconv import Convolution, richardson_lucy
 from sigdeconv.deconvolution._counts import Counts
-from sigdeconv.deconvolution._stopping_rules import Consensus, Observed, Risk, Splitting, expected_divergence
-from sigdeconv.deconvolution.stopping import RULES, Stopping, photon_gain
+from sigdeconv.deconvolution._stopping_rules import Consensus, Observed, Risk, Splitting
+from sigdeconv.deconvolution.noise import expected_divergence, photon_gain
+from sigdeconv.deconvolution.stopping import RULES, SETTLED, Stopping
 
-SIZE = 80
+SIZE = 64
 
 
 def scene(seed: int = 0, size: int = SIZE, light: float = 100.0) -> np.ndarray:
@@ -53,26 +56,33 @@ def last_chosen(counts: np.ndarray, psf: object, **options: object) -> tuple[np.
     return result, seen[-1]
 
 
+@cache
+def curve(blur: str, light: float, num_iter: int, accelerate: bool | str = True) -> np.ndarray:
+    """The errors of the counts that `exposed` gives, drawn once for all rules."""
+    counts, truth = exposed(PSFS[blur], light)
+    return errors(counts, PSFS[blur], truth, num_iter, accelerate=accelerate)
+
+
 PSFS = {"gaussian": sigdeconv.psf.gaussian((13, 13), 1.5), "disk": sigdeconv.psf.disk(3.0), "box": np.ones((8, 5)) / 40}
 # dB below the best iteration that a rule may stay in a case; of the whole study the notes of Stopping tell.
-ALLOWED = {"risk": 0.2, "splitting": 0.6, "consensus": 2.8, "discrepancy": 1.5}
+ALLOWED = {"risk": 0.2, "splitting": 0.6, "consensus": 2.8, "discrepancy": 1.6}
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("accelerate", [True, False])
-@pytest.mark.parametrize(("blur", "light"), [("gaussian", 30), ("disk", 1000), ("box", 200)])
+@pytest.mark.parametrize(("blur", "light"), [("gaussian", 30), ("disk", 500), ("box", 200)])
 def test_the_best_iteration_is_nearly_found(rule, accelerate, blur, light):
     counts, truth = exposed(PSFS[blur], light)
     restored, chosen = last_chosen(counts, PSFS[blur], stopping=rule, accelerate=accelerate)
-    curve = errors(counts, PSFS[blur], truth, 40 if accelerate else 250, accelerate=accelerate)
-    assert curve.argmin() + 1 < curve.size, "the curve must turn for the test to mean anything"
-    loss = 10 * np.log10(np.mean((restored - truth) ** 2) / curve.min())
-    assert loss <= ALLOWED[rule], f"{loss:.2f} dB at {chosen['num_iter']}; the best is {curve.argmin() + 1}"
+    found = curve(blur, light, 40 if accelerate else 200, accelerate)
+    assert found.argmin() + 1 < found.size, "the curve must turn for the test to mean anything"
+    loss = 10 * np.log10(np.mean((restored - truth) ** 2) / found.min())
+    assert loss <= ALLOWED[rule], f"{loss:.2f} dB at {chosen['num_iter']}; the best is {found.argmin() + 1}"
 
 
 def test_the_score_is_the_error_up_to_a_constant():
     """Over many draws of the noise, differences of the score are those of the true error in the same norm."""
-    psf, light, draws = PSFS["gaussian"], 60, 30
+    psf, light, draws = PSFS["gaussian"], 60, 12
     seen = sigdeconv.simulate.through_frame(scene(3, 52, light), psf)
     blur = Convolution(psf, seen.blurred.shape)
     rng = np.random.default_rng(0)
@@ -133,8 +143,8 @@ def test_the_result_is_the_estimate_at_the_chosen_iteration(rule, accelerate, cl
 
 
 def test_each_item_of_a_batch_stops_for_itself(close):
-    few, _ = exposed(PSFS["gaussian"], 20)
-    many, _ = exposed(PSFS["gaussian"], 3000)
+    few, _ = exposed(PSFS["gaussian"], 20, size=40)
+    many, _ = exposed(PSFS["gaussian"], 1000, size=40)
     both = np.stack([few, many]).astype(np.float64)
     restored, chosen = last_chosen(both, PSFS["gaussian"])
     assert chosen["num_iter"][0] < chosen["num_iter"][1]
@@ -145,7 +155,7 @@ def test_each_item_of_a_batch_stops_for_itself(close):
 
 
 def test_the_callback_sees_the_choice_and_may_end_it():
-    counts, _ = exposed(PSFS["disk"], 300)
+    counts, _ = exposed(PSFS["disk"], 300, size=128)
     steps = []
     restored = richardson_lucy(
         counts,
@@ -214,9 +224,9 @@ def test_bad_pixels_background_and_readout_noise():
     broken += np.where(good, rng.normal(0, 4, counts.shape), 0)
     options = {"weights": good, "background": 30.0, "readout_noise": 4.0}
     restored, chosen = last_chosen(broken, psf, **options)
-    curve = errors(broken, psf, truth, 25, **options)
+    best = errors(broken, psf, truth, 25, **options).min()
     assert chosen["gain"] == 1
-    assert np.mean((restored - truth) ** 2) < 1.05 * curve.min()
+    assert np.mean((restored - truth) ** 2) < 1.05 * best
     del options["readout_noise"]
     whole = np.where(good, counts + rng.poisson(30, counts.shape), np.nan)
     for rule in RULES:
@@ -227,8 +237,8 @@ def test_bad_pixels_background_and_readout_noise():
 def test_variants_end_near_their_best(options):
     counts, truth = exposed(PSFS["gaussian"], 200)
     restored, chosen = last_chosen(counts, PSFS["gaussian"], **options)
-    assert chosen["num_iter"] < 150
-    best = errors(counts, PSFS["gaussian"], truth, 60, **options).min()
+    assert chosen["num_iter"] < 300
+    best = errors(counts, PSFS["gaussian"], truth, 40, **options).min()
     assert 10 * np.log10(np.mean((restored - truth) ** 2) / best) < 0.25
 
 
@@ -249,7 +259,7 @@ def test_a_finer_grid():
     assert np.mean((restored - x) ** 2) < 1.06 * errors(counts, blur, x, 40).min()
 
 
-@pytest.mark.parametrize("shape", [(400,), (12, 40, 40)])
+@pytest.mark.parametrize("shape", [(400,), (8, 28, 28)])
 def test_signals_and_volumes(shape):
     rng = np.random.default_rng(0)
     x = np.full(shape, 30.0)
@@ -263,12 +273,73 @@ def test_signals_and_volumes(shape):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_kind_of_array(kind, rule):
-    counts = np.stack([exposed(PSFS["gaussian"], light, size=48)[0] for light in (20, 500)]).astype(np.float64)
+def test_every_kind_of_array(kind, rule, monkeypatch):
+    monkeypatch.setattr("sigdeconv.deconvolution._stopping_rules.DRAWS", 2)  # as good as eight, and quicker
+    counts = np.stack([exposed(PSFS["gaussian"], light, size=24)[0] for light in (20, 300)]).astype(np.float64)
     wanted, chosen = last_chosen(counts, PSFS["gaussian"], stopping=rule)
     found, choice = last_chosen(kind.array(counts), kind.array(PSFS["gaussian"]), stopping=rule)
     assert choice == chosen
     assert np.allclose(kind.numpy(found), wanted, rtol=1e-6)
+
+
+def spectrum(seed: int, photons: float = 2000.0, size: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Narrow lines on a background of 20 counts, the PSF of the instrument, and the truth."""
+    rng = np.random.default_rng(seed)
+    psf = sigdeconv.psf.gaussian(41, 5.0)
+    at = np.arange(size + psf.size - 1)
+    lines = sum(
+        rng.uniform(0.1, 1) * np.exp(-0.5 * ((at - rng.uniform(0, at.size)) / 1.5) ** 2) for _ in range(size // 50)
+    )
+    seen = sigdeconv.simulate.through_frame(np.asarray(lines), psf)
+    scale = photons / seen.blurred.max()
+    return rng.poisson(scale * seen.blurred + 20).astype(float), psf, scale * seen.truth
+
+
+def test_spectra_are_not_left_at_the_first_dip_of_the_score():
+    losses = []
+    for seed in range(4):
+        counts, psf, truth = spectrum(seed)
+        restored, _ = last_chosen(counts, psf, background=20.0)
+        best = errors(counts, psf, truth, 120, background=20.0).min()
+        losses.append(10 * np.log10(np.mean((restored - truth) ** 2) / best))
+    assert np.mean(losses) < 2.0, losses  # with one draw and the short patience: 5
+
+
+@pytest.mark.parametrize(
+    ("shape", "peak", "rule"), [((64, 64), 3000, "risk"), ((64, 64), 1000, "splitting"), ((8, 16, 16), 100, "risk")]
+)
+def test_stars_and_beads_are_not_left_before_the_misfit_is_noise(shape, peak, rule):
+    rng = np.random.default_rng(0)
+    x = np.zeros(shape)
+    x[tuple(rng.integers(0, n, 20) for n in shape)] = 10 ** rng.uniform(-1, 0, 20)
+    psf = sigdeconv.psf.gaussian((11, 11, 11)[-x.ndim :], 1.6)
+    blur = Convolution(psf, shape, boundary="reflect")
+    x *= peak / blur(x).max()
+    counts = rng.poisson(blur(x) + 1).astype(np.float32)
+    options = {"background": 1.0, "boundary": "reflect"}
+    restored, chosen = last_chosen(counts, psf, stopping=rule, **options)
+    misfit = np.mean((counts - blur(restored) - 1) ** 2) / counts.mean()
+    assert misfit < 1.2, chosen  # at the first dip: 5 and more
+    best = errors(counts, psf, x, 60, **options).min()
+    assert 10 * np.log10(np.mean((restored - x) ** 2) / best) < 8, chosen  # points go on growing; the first dip: 28
+
+
+def test_few_samples_are_drawn_several_times_and_many_once():
+    for n, draws in ((300, 8), (10000, 3), (40000, 1)):
+        d = np.full(n, 50.0)
+        counts = Counts(d, np.zeros(1), None)
+        observed = Observed.of(Convolution(np.ones(3) / 3, n), counts, 1.0, np.random.default_rng(0))
+        assert len(Risk(observed).copies) == 1 + draws
+        assert len(Splitting(observed).copies) == 1 + 2 * draws
+    d[::100] = 1e6  # as many samples, but a few have all the light
+    assert Observed.of(Convolution(np.ones(3) / 3, n), counts, 1.0, np.random.default_rng(0)).draws == 8
+
+
+@pytest.mark.parametrize("wrong", [1.7, 0.9])
+def test_a_psf_that_is_a_little_wrong_ends_as_well(wrong):
+    counts, _ = exposed(PSFS["gaussian"], 1000)
+    _, chosen = last_chosen(counts, sigdeconv.psf.gaussian((13, 13), wrong))
+    assert chosen["num_iter"] < 100
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -282,11 +353,51 @@ def test_nothing_to_choose_does_no_harm(rule, monkeypatch):
     assert np.all(np.isfinite(tiny))
 
 
-def test_data_without_noise_are_iterated_to_the_end(monkeypatch):
+def smooth_scene() -> np.ndarray:
+    """What the blur passes well, so that the iteration comes to its end."""
+    y, x = np.mgrid[:48, :48] / 48
+    return 50 + 30 * np.sin(7 * x) * np.cos(9 * y) + 10 * np.sin(25 * x)
+
+
+def test_data_without_noise_end_where_a_doubling_moves_them_no_more():
+    psf = PSFS["gaussian"]
+    seen = sigdeconv.simulate.through_frame(smooth_scene(), psf)
+    counts = seen.blurred * 1e6
+    estimates, chosen = {}, []
+
+    def look(step):
+        chosen.append(dict(step.chosen))
+        if step.index & (step.index - 1) == 0:
+            estimates[step.index] = step.estimate.copy()
+
+    restored = richardson_lucy(counts, psf, num_iter=None, stopping=Stopping(gain=1.0), callback=look)
+    end = len(chosen)
+    assert end in (64, 128, 256, 512)
+    assert all("settled" not in earlier for earlier in chosen[:-1])
+    half, whole = estimates[end // 2], estimates[end]
+    assert chosen[-1]["settled"] == pytest.approx(np.std(half - whole) / np.std(whole), rel=0.05)
+    assert chosen[-1]["settled"] <= SETTLED
+    assert chosen[-1]["num_iter"] > 0.8 * end
+    assert np.mean((restored / 1e6 - seen.truth) ** 2) < 0.5 * errors(counts, psf, seen.truth * 1e6, 20)[-1] / 1e12
+
+
+def test_an_item_without_noise_settles_alone():
+    psf = PSFS["gaussian"]
+    clean = sigdeconv.simulate.through_frame(smooth_scene(), psf).blurred * 1e6
+    noisy = np.random.default_rng(0).poisson(clean / 1e6)
+    both = np.stack([noisy.astype(float), clean])
+    _, chosen = last_chosen(both, psf, stopping=Stopping(gain=1.0))
+    assert chosen["settled"][0] == np.inf
+    assert chosen["settled"][1] <= SETTLED
+    assert chosen["num_iter"][0] < 20 < chosen["num_iter"][1]
+
+
+def test_the_cap_holds(monkeypatch):
     monkeypatch.setattr("sigdeconv.deconvolution.poisson.MOST", 30)
-    seen = sigdeconv.simulate.through_frame(scene(), PSFS["gaussian"])
+    seen = sigdeconv.simulate.through_frame(scene(size=40), PSFS["gaussian"])
     _, chosen = last_chosen(seen.blurred * 1e6, PSFS["gaussian"], stopping=Stopping(gain=1.0))
-    assert chosen["num_iter"] >= 25
+    assert 25 <= chosen["num_iter"] <= 30
+    assert "settled" not in chosen
 
 
 @pytest.mark.parametrize(

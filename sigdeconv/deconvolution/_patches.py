@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,14 @@ class Patches:
         return Patches(self.fine / np.sqrt(variance)[:, None], self.rough / variance, self.mean, self.fresh)
 
 
-def patches(image: Real, ndim: int, power: Real | None, stuck: Sequence[float]) -> Patches:
+class Blurred(NamedTuple):
+    """What a blur does to scenes, as `directions` wants it."""
+
+    power: Real  #: ``|H|^2`` on a periodic grid, half spectrum
+    stride: tuple[int, ...]  #: samples of that grid a sample of the image
+
+
+def patches(image: Real, ndim: int, blur: Blurred | None, stuck: Sequence[float]) -> Patches:
     """Patches of an image of shape (..., *frame), without those that hold many samples of a value of `stuck`.
 
     Where hardly any are left, all are taken.
@@ -76,26 +83,27 @@ def patches(image: Real, ndim: int, power: Real | None, stuck: Sequence[float]) 
     if np.count_nonzero(alive) >= min(16, len(alive)):
         samples = samples[alive]
     mean = samples.mean(axis=1)
-    components = (samples - mean[:, None]) @ directions(side, power)
+    components = (samples - mean[:, None]) @ directions(side, blur)
     half = size // 2
     fresh = math.prod(s / k for s, k in zip(stride, side, strict=True))
     return Patches(components[:, :half], np.sum(components[:, half:] ** 2, axis=1), mean, fresh)
 
 
-def directions(side: tuple[int, ...], power: Real | None) -> Real:
+def directions(side: tuple[int, ...], blur: Blurred | None) -> Real:
     """Orthonormal basis of a patch as columns, finest first: the principal axes of patches of blurred scenes.
 
-    The scene is taken to have a power spectrum ``1 / f^2``, which the blur multiplies by `power`, ``|H|^2`` on a
-    periodic grid (half spectrum; None: no blur).
+    The scene is taken to have a power spectrum ``1 / f^2``, which a blur (None: none) multiplies by its `power`.
     """
     ndim = len(side)
-    grid = (64,) * ndim if power is None else (*power.shape[:-1], 2 * (power.shape[-1] - 1))
+    power, stride = (1.0, (1,) * ndim) if blur is None else blur
+    grid = (64,) * ndim if blur is None else (*blur.power.shape[:-1], 2 * (blur.power.shape[-1] - 1))
     axes = [np.fft.fftfreq(n) for n in grid[:-1]] + [np.fft.rfftfreq(grid[-1])]
-    square = sum(f**2 for f in np.meshgrid(*axes, indexing="ij", sparse=True))
-    spectrum = (1.0 if power is None else power) / (square + CORNER**2)
-    covariance = inverse(spectrum.astype(complex), grid)
+    # In cycles a sample of the image.
+    square = sum((f * s) ** 2 for f, s in zip(np.meshgrid(*axes, indexing="ij", sparse=True), stride, strict=True))
+    covariance = inverse((power / (square + CORNER**2)).astype(complex), grid)
     place = np.stack([a.ravel() for a in np.indices(side)], axis=-1)
-    lag = place[:, None] - place[None, :]
+    # Samples that are `stride` apart: what is aliased needs no other word.
+    lag = (place[:, None] - place[None, :]) * np.array(stride)
     matrix = covariance[tuple(lag[..., axis] for axis in range(ndim))]
     flat = np.full(len(place), 1 / math.sqrt(len(place)))
     # The mean leaves the matrix and comes back as its largest direction, so that all others are free of it.
@@ -105,25 +113,24 @@ def directions(side: tuple[int, ...], power: Real | None) -> Real:
     return np.linalg.eigh(matrix)[1]
 
 
-def blur_power(psf: Any, ndim: int) -> Real | None:
-    """``|H|^2`` of a PSF or an operator, as `directions` wants it; None where it tells nothing."""
+def blurred(psf: Any, ndim: int) -> Blurred:
+    """A PSF or an operator, as `directions` wants it."""
+    stride = (1,) * ndim
     if isinstance(psf, Convolution):
-        if max(psf.stride) > 1:
-            return None  # what was aliased is fine again
+        stride = psf.stride
         if psf.psf is None:
             kernel = np.fft.fftshift(inverse(np.asarray(to_numpy(psf.otf), complex), psf.shape))
         else:
             kernel = np.asarray(to_numpy(psf.psf), dtype=np.float64)
     else:
         kernel = np.asarray(psf, dtype=np.float64)
-    grid = tuple(fast_length(2 * max(k, SIDE[ndim])) for k in kernel.shape)
+    grid = tuple(fast_length(2 * max(k, SIDE[ndim] * s)) for k, s in zip(kernel.shape, stride, strict=True))
     grid = tuple(n + n % 2 for n in grid)
     size = np.abs(kernel).sum()
     if not size > 0:
         raise ValueError("psf is zero everywhere; it must have at least one sample that is not zero")
     otf = psf_to_otf(kernel / size, grid)
-    power: Real = np.abs(otf) ** 2
-    return power
+    return Blurred(np.abs(otf) ** 2, stride)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ._counts import checked_counts, require_light
 from ._frames import Frames
 from ._likelihood import PoissonLikelihood, conjugate
 from ._registration import positions
+from .stopping import MOST, Stopping, Watch, checked_stopping
 
 PIXELS = ("area", "points")
 
@@ -49,7 +50,8 @@ def super_resolve(
     shifts: Array | None = None,
     factor: int | tuple[int, ...] = 2,
     pixels: str = "area",
-    num_iter: int = 10,
+    num_iter: int | None = 10,
+    stopping: str | Stopping | None = None,
     boundary: str = "free",
     background: float | Array = 0.0,
     weights: Array | None = None,
@@ -77,8 +79,10 @@ def super_resolve(
     pixels : {"area", "points"}
         "area": `psf` is the optics' alone, and a pixel gathers the light of its whole area, which is put on top of it
         here. "points": `psf` has that in it already, as one measured from many shifted stars or beads.
-    num_iter : int
-        Iterations of conjugate Richardson-Lucy; the more, the sharper and the noisier.
+    num_iter : int, optional
+        Iterations of conjugate Richardson-Lucy; the more, the sharper and the noisier. None: chosen from the data.
+    stopping : {"risk", "splitting", "consensus", "discrepancy"} or Stopping, optional
+        How they are chosen (see `Stopping`), as in `richardson_lucy`; "splitting" halves the photons of each frame.
     boundary : {"free", "periodic", "zero", "reflect"}
         What the scene does past all that any frame sees.
     background, weights, tv_weight, damping, readout_noise
@@ -86,7 +90,8 @@ def super_resolve(
     tol : float
         Stop when an iteration changes the estimate by less than this, relative to its norm.
     callback : callable, optional
-        Called with an `Iteration` after each; return True to stop.
+        Called with an `Iteration` after each, whose `chosen` holds what was chosen from the data (``num_iter`` and
+        ``gain``); return True to stop.
     channel_axis : int, optional
         Axis of colours, which are restored one by one with the same shifts.
 
@@ -115,6 +120,11 @@ def super_resolve(
     or 3 mostly interpolates; detail beyond the optics' cutoff does not come back; whole-pixel shifts bring light but no
     detail; shifts wrong by a tenth of a pixel and more blur. Frames that turn or deform are not modelled.
 
+    Ten iterations are too many for faint frames: on a photograph in one to six frames they lost 7 to 16 dB to the best
+    iteration at 30 and 300 photons a pixel, and "risk" 0.1 dB, 0.3 dB at 30000 (0.4 and 1.0 at most). Frames so
+    undersampled that single pixels differ like noise are taken for noisier than they are, which costs up to 0.4 dB: of
+    true counts say so, ``stopping=Stopping(gain=1.0)``.
+
     References
     ----------
     S. C. Park, M. K. Park and M. G. Kang, IEEE Signal Process. Mag. 20 (3), 21 (2003), doi:10.1109/MSP.2003.1203207.
@@ -137,6 +147,7 @@ def super_resolve(
     >>> restored.image.shape, sorted(int(i) for i in np.argsort(restored.image)[-2:])
     ((60,), [30, 33])
     """
+    wanted = checked_stopping(stopping, num_iter)
     frames, _ = channels_to_batch(floating(frames, "frames", finite=False), channel_axis)
     psf = psf_for(psf, frames)
     ndim = psf.ndim
@@ -160,22 +171,26 @@ def super_resolve(
     number_of_frames = int(counts.d.shape[-ndim - 1])
     at = _estimated(counts.d, ndim) if shifts is None else _checked(shifts, number_of_frames, shape)
     blur = Frames(psf, shape, at, scale, boundary=boundary, area=area)
-    problem = PoissonLikelihood.of(
-        blur,
-        *counts,
-        number(tv_weight, "tv_weight", minimum=0.0, maximum=1e6),
-        number(damping, "damping", minimum=0.0, maximum=1e6),
-    )
+    tv_weight = number(tv_weight, "tv_weight", minimum=0.0, maximum=1e6)
+    damping = number(damping, "damping", minimum=0.0, maximum=1e6)
+    readout = not (isinstance(readout_noise, (int, float)) and readout_noise == 0)
+    watch = None if wanted is None else Watch(wanted, blur, counts, readout=readout)
+    problem = PoissonLikelihood.of(blur, *(counts if watch is None else watch.counts), tv_weight, damping)
+    steps = conjugate(problem, problem.flat())
     window = (..., 0, *blur.window)
+    back = _back(channel_axis, frames.ndim, ndim)
     image = iterate(
-        conjugate(problem, problem.flat()),
-        num_iter=num_iter,
+        steps if watch is None else watch.steps(steps),
+        num_iter=MOST if num_iter is None else num_iter,
         tol=tol,
         callback=callback,
         ndim=ndim,
         view=lambda x: x[window],
-        back=_back(channel_axis, frames.ndim, ndim),
+        back=back,
+        chosen=None if watch is None else watch.chosen,
     )
+    if watch is not None:
+        image = back(watch.best[window])
     return SuperResolved(namespace(frames).asarray(image, copy=True), at - at[0])
 
 

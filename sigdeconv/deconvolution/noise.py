@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._array import Array, channels_to_batch, choice, floating, per_axis, to_numpy
+from .._array import Array, channels_to_batch, choice, floating, namespace, per_axis, to_numpy
 from ..convolution import Convolution
-from ._patches import blur_power, patches, quiet
+from ._patches import Blurred, blurred, patches, quiet
 from ._photon_line import photon_line
+
+if TYPE_CHECKING:
+    from ._frames import Frames
+    from ._stopping_rules import Observed
+
+ENOUGH = 1 << 16  # samples, in the middle of an image, that tell its noise well enough: ten per cent do no harm
+COUNTED = 1.25  # integers whose gain is measured within this factor of 1 are taken for counts, of gain 1
+UNSURE = 3.0  # standard errors of a gain measured on few samples, within which 1 is believed as well
+TELLING = 8  # samples for each that tells of the noise: a quarter of the frequencies, within the window
+FEWEST = 1e-6  # counts a pixel, of which the expected I-divergence is still told from zero
+MANY = 50.0  # counts a pixel, above which two terms of the series give it to five digits
 
 MODELS = ("gaussian", "poisson-gaussian")
 SMALLEST = 16  # samples; with fewer there is no telling noise from signal
@@ -61,7 +73,8 @@ def estimate_noise(
         and the Gaussian noise of the readout.
     psf : array or Convolution, optional
         The blur, if it is known: the noise is then sought where the blur leaves the least of the scene. It
-        matters where the blur leaves fine structure in some directions, as motion does.
+        matters where the blur leaves fine structure in some directions, as motion does. An operator's stride counts:
+        what a coarse sampling has aliased is expected.
     ndim : int, optional
         Number of axes of `frame`, 1 to 3: by default those of `psf`, without it all (three at most) but the colours'.
     channel_axis : int, optional
@@ -134,7 +147,7 @@ def estimate_noise(
     choice(model, MODELS, "model")
     image, _ = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
     colours = channel_axis is not None
-    axes, power = _blur(psf, image.ndim - colours, ndim)
+    axes, blur = _blur(psf, image.ndim - colours, ndim)
     frame = image.shape[image.ndim - axes :]
     if math.prod(frame) < SMALLEST:
         raise ValueError(
@@ -146,18 +159,18 @@ def estimate_noise(
     unit = float(np.max(np.abs(data))) or 1.0
     data = data / unit
     if model == "gaussian":
-        levels = [_gaussian(item, axes, power) for item in (data if colours else data[None])]
+        levels = [_gaussian(item, axes, blur) for item in (data if colours else data[None])]
         sigma = unit * math.sqrt(sum(levels) / len(levels))
         return NoiseLevel(sigma, 0.0, sigma, 0.0)
-    gain, floor = photon_line(patches(data, axes, power, (float(data.max()),)))
+    gain, floor = photon_line(patches(data, axes, blur, (float(data.max()),)))
     offset = max(0.0, -floor / gain) if gain > 0 else 0.0
     mean = float(data.mean())
     sigma = math.sqrt(max(gain * mean + floor, 0.0))
     return NoiseLevel(unit * sigma, unit * gain, unit * math.sqrt(max(floor, 0.0)), unit * offset)
 
 
-def _blur(psf: Array | Convolution | None, available: int, ndim: int | None) -> tuple[int, Real | None]:
-    """Number of axes of the frame, and the power of the blur."""
+def _blur(psf: Array | Convolution | None, available: int, ndim: int | None) -> tuple[int, Blurred | None]:
+    """Number of axes of the frame, and the blur."""
     if psf is None:
         axes = min(available, 3) if ndim is None else per_axis(ndim, 1, "ndim", minimum=1)[0]
         if not 1 <= axes <= min(available, 3):
@@ -176,11 +189,69 @@ def _blur(psf: Array | Convolution | None, available: int, ndim: int | None) -> 
         raise ValueError(
             f"psf has {axes} dimensions but image has {available} besides colours; pass psf[k] or a {axes}-D image"
         )
-    return axes, blur_power(psf, axes)
+    return axes, blurred(psf, axes)
 
 
-def _gaussian(data: Real, axes: int, power: Real | None) -> float:
+def _gaussian(data: Real, axes: int, blur: Blurred | None) -> float:
     stuck = [float(data.min()), float(data.max())]
     if np.count_nonzero(data == 0) > 0.005 * data.size and np.any(data != np.rint(data)):
         stuck.append(0.0)  # the filling of what another program has cut or turned
-    return quiet(patches(data, axes, power, stuck)).variance
+    return quiet(patches(data, axes, blur, stuck)).variance
+
+
+def photon_gain(observed: Observed) -> float:
+    """Variance of the noise over the value of a pixel, on the mean: the units of an image a photon.
+
+    1 for integers that vary as counts do, and where an image is too small to tell or has no noise.
+    """
+    blur, (d, _, w) = observed.blur, observed.counts
+    xp = namespace(d)
+    if math.prod(blur.shape) < SMALLEST or not bool(xp.any(d > 0)):
+        return 1.0
+    rough, whole = observed.dark_gain(), bool(xp.all(d == xp.round(d)))
+    near = max(COUNTED, math.exp(UNSURE * math.sqrt(2 * TELLING / math.prod(d.shape))))
+    rounding = float(xp.finfo(d.dtype).eps) ** 2 * float(xp.max(d))
+    if rough <= rounding or (whole and 1 / near <= rough <= near):
+        return 1.0
+    data = to_numpy(d if w is None else _filled(d, w, blur))
+    frame = observed.space
+    side = max(1, round(ENOUGH ** (1 / len(frame))))
+    middle = tuple(slice(max(0, n // 2 - side // 2), max(0, n // 2 - side // 2) + side) for n in frame)
+    data = data.reshape(-1, *frame)[(slice(max(1, ENOUGH // math.prod(frame))), *middle)]
+    # Several frames are several blurs; what they show is seldom finer than the noise.
+    blurred: Any = {"psf": blur} if isinstance(blur, Convolution) else {"ndim": len(frame)}
+    mean = float(np.mean(data, dtype=np.float64))
+    gain = estimate_noise(data, model="poisson-gaussian", **blurred).sigma ** 2 / mean if mean > 0 else 1.0
+    counts = whole and 1 / near <= gain <= near
+    return 1.0 if counts or not gain > 0 else gain
+
+
+def _filled(d: Array, w: Array, blur: Convolution | Frames) -> Array:
+    """Bad pixels take the mean of the good ones around them, as far as the blur reaches."""
+    xp = namespace(d)
+    good = xp.astype(w > 0, d.dtype)
+    around = blur.forward(blur.adjoint(good * d))
+    share = blur.forward(blur.adjoint(good))
+    middle = xp.sum(good * d) / xp.sum(good)
+    enough = share > 1e-3 * xp.max(share)
+    return xp.where(good > 0, d, xp.where(enough, around / xp.where(enough, share, xp.ones_like(share)), middle))
+
+
+def expected_divergence(mean: Real) -> Real:
+    """Mean of ``m - d + d log(d / m)`` over counts ``d`` that are Poisson of mean ``m``: 1/2 where these are many."""
+    grid, values = _divergences()
+    few = np.interp(np.log(np.maximum(mean, FEWEST)), grid, values)
+    many = np.maximum(mean, MANY)
+    return np.where(mean < MANY, few, 0.5 + (1 / 12 + 1 / (12 * many)) / many)
+
+
+@cache
+def _divergences() -> tuple[Real, Real]:
+    """The sum itself, for few counts."""
+    grid = np.linspace(math.log(FEWEST), math.log(MANY), 512)
+    mean = np.exp(grid)[:, None]
+    d = np.arange(1, int(MANY + 12 * math.sqrt(MANY)) + 1)
+    log_factorial = np.cumsum(np.log(d))
+    chance = np.exp(d * grid[:, None] - mean - log_factorial)
+    # The parts m - d cancel in the mean.
+    return grid, np.sum(chance * d * (np.log(d) - grid[:, None]), axis=1)

@@ -50,10 +50,11 @@ def richardson_lucy(
         Point spread function with as many axes as `frame`, not negative; or a ready operator.
     num_iter : int, optional
         Iterations; the more, the sharper and the noisier. Ten accelerated ones do the work of seventy (see Notes).
-        None: chosen from the data, at about three times the cost of each.
+        None: chosen from the data, at about three times the cost of each (more where the light falls on few samples).
     stopping : {"risk", "splitting", "consensus", "discrepancy"} or Stopping, optional
         How they are chosen (see `Stopping`): "risk" if `num_iter` is None. With `num_iter` given as well, that is the
-        most. The result is the estimate of the iteration that the callback last saw as ``chosen["num_iter"]``.
+        most. The result is the estimate of the iteration that the callback last saw as ``chosen["num_iter"]``; of data
+        without noise, where it no longer moves (``chosen["settled"]``) or after 1000.
     boundary : {"free", "periodic", "zero", "reflect"}
         What the scene does past the frame; "free", unknown, is right for nearly every camera. See `Convolution`.
     accelerate : bool or {"conjugate", "biggs-andrews", "heavy-ball"}
