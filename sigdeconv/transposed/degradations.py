@@ -1,0 +1,97 @@
+"""What a network learns to undo: from clean patches, the inputs it gets and the target it should reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .._array import number, per_axis
+from ._patches import LEVELS, Inputs, to_grey
+from .bicubic import REACH, eight_bits, imresize, luminance
+
+
+@dataclass(frozen=True)
+class Shrink:
+    """Super-resolution: the input is the luminance shrunk by antialiased bicubic interpolation, the target is itself.
+
+    Parameters
+    ----------
+    scale : int
+        Target samples for one of the input.
+    rounded : bool
+        Round the input to 8 bits, as a file would.
+
+    Notes
+    -----
+    Of three colours the luminance of BT.601 is taken, 16/255 to 235/255. What the patch's edge would falsify is cut
+    off: of a patch of `patch_size(n)` pixels, `n` input samples a side are left that are exactly those of the whole
+    photograph shrunk (where the patch begins on a multiple of the scale; elsewhere, of the photograph shifted).
+    """
+
+    scale: int
+    rounded: bool = True
+
+    def __post_init__(self) -> None:
+        per_axis(self.scale, 1, "scale", minimum=1)
+
+    @property
+    def margin(self) -> int:
+        """Input samples along each edge into which the bicubic kernel brings what lies past the patch."""
+        return int(REACH)
+
+    def patch_size(self, n: int) -> int:
+        """Side of the patches that leave `n` input samples a side."""
+        return self.scale * (n + 2 * self.margin)
+
+    def __call__(self, patches: torch.Tensor, generator: torch.Generator) -> tuple[Inputs, torch.Tensor]:
+        """``((small,), large)`` in 0..1; nothing is drawn."""
+        if any(n % self.scale or n <= 2 * self.margin * self.scale for n in patches.shape[-2:]):
+            raise ValueError(
+                f"patches have shape {tuple(patches.shape)}; sides of {self.patch_size(1)} or more and a multiple of "
+                f"{self.scale} are wanted, see patch_size"
+            )
+        large = patches if patches.shape[1] == 1 else luminance(LEVELS * patches, channel_axis=1)[:, None] / LEVELS
+        small = imresize(large, 1 / self.scale)
+        if self.rounded:
+            small = eight_bits(LEVELS * small) / LEVELS
+        m, s = self.margin, self.scale
+        return (_inside(small, m).contiguous(),), _inside(large, s * m).contiguous()
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """Denoising: the inputs are the patch with white noise and the noise's standard deviation, the target the patch.
+
+    Parameters
+    ----------
+    lowest, highest : float
+        Standard deviations between which each patch's is drawn, evenly; in grey levels of 255.
+    channels : {1, 3}
+        1 makes the patches grey.
+
+    Notes
+    -----
+    The noisy patch is not clipped: clipped noise is neither white nor of mean zero.
+    """
+
+    lowest: float = 0.0
+    highest: float = 55.0
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        number(self.highest, "highest", minimum=number(self.lowest, "lowest", minimum=0.0))
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}; pass 1 or 3")
+
+    def __call__(self, patches: torch.Tensor, generator: torch.Generator) -> tuple[Inputs, torch.Tensor]:
+        """``((noisy, sigma), clean)``; sigma has shape (count,) and is in units of the patches, 1 for white."""
+        clean = to_grey(patches) if self.channels == 1 else patches
+        chance = torch.rand(len(clean), generator=generator, device=clean.device)
+        sigma = (self.lowest + (self.highest - self.lowest) * chance) / LEVELS
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        return (clean + sigma[:, None, None, None] * noise, sigma), clean
+
+
+def _inside(x: torch.Tensor, margin: int) -> torch.Tensor:
+    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
