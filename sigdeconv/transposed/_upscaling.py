@@ -81,8 +81,8 @@ class FastUpscaler(nn.Module):
 
     Past the frame the image is mirrored, once; no convolution is padded, so no dark frame enters. Any size is taken.
 
-    On a CPU ``model.to(memory_format=torch.channels_last)`` makes it nearly twice as fast, and tiles of some 256 pixels,
-    which fit the cache, twice again.
+    On a CPU ``model.to(memory_format=torch.channels_last)`` makes it nearly twice as fast, and tiles of some 256
+    pixels, which fit the cache, twice again.
 
     References
     ----------
