@@ -120,8 +120,8 @@ def super_resolve(
     or 3 mostly interpolates; detail beyond the optics' cutoff does not come back; whole-pixel shifts bring light but no
     detail; shifts wrong by a tenth of a pixel and more blur. Frames that turn or deform are not modelled.
 
-    Ten iterations are too many for faint frames: on a photograph in one to six frames they lost 7 to 16 dB to the best
-    iteration at 30 and 300 photons a pixel, and "risk" 0.1 dB, 0.3 dB at 30000 (0.4 and 1.0 at most). Frames so
+    Ten iterations are too many for faint frames: on a photograph in one to six frames they lost 4 to 16 dB to the best
+    iteration at 30 and 300 photons a pixel; "risk" lost 0.1 dB there (1.0 at most) and 0.2 (0.6) at 30000. Frames so
     undersampled that single pixels differ like noise are taken for noisier than they are, which costs up to 0.4 dB: of
     true counts say so, ``stopping=Stopping(gain=1.0)``.
 

@@ -111,7 +111,7 @@ class Stopping:
     while the misfit is above the noise. With "risk" and conjugate steps the loss is 0.7 to 1.0 dB, by the seed
     (largest 5 to 9), on 49 spectra of 300 to 2000 samples and 50 to 5000 photons, where one draw and a short look lose
     2.4 (19), and 0.7 (6.5) on 36 fields of stars, beads, shells and lines in 2-D and 3-D. The best iteration by the
-    true error of the blurred estimate, which no rule can know, loses 0.6 (6) on the spectra: there detail that the
+    true error of the blurred estimate, which no rule can know, loses 0.6 (7) on the spectra: there detail that the
     blur hides decides. These cases were in view when the constants were set. Single points gain from going on for
     hundreds of iterations, and are left early; smooth ground gains from less.
 
