@@ -15,7 +15,7 @@ from sigdeconv.deconvolution._stopping_rules import Consensus, Observed, Risk, S
 from sigdeconv.deconvolution.noise import expected_divergence, photon_gain
 from sigdeconv.deconvolution.stopping import RULES, SETTLED, Stopping
 
-SIZE = 56
+SIZE = 64
 
 
 def scene(seed: int = 0, size: int = SIZE, light: float = 100.0) -> np.ndarray:
@@ -259,7 +259,7 @@ def test_a_finer_grid():
     assert np.mean((restored - x) ** 2) < 1.06 * errors(counts, blur, x, 40).min()
 
 
-@pytest.mark.parametrize("shape", [(400,), (8, 24, 24)])
+@pytest.mark.parametrize("shape", [(400,), (8, 28, 28)])
 def test_signals_and_volumes(shape):
     rng = np.random.default_rng(0)
     x = np.full(shape, 30.0)
@@ -306,7 +306,7 @@ def test_spectra_are_not_left_at_the_first_dip_of_the_score():
 
 
 @pytest.mark.parametrize(
-    ("shape", "peak", "rule"), [((64, 64), 3000, "risk"), ((48, 48), 1000, "splitting"), ((8, 14, 14), 100, "risk")]
+    ("shape", "peak", "rule"), [((64, 64), 3000, "risk"), ((64, 64), 1000, "splitting"), ((8, 16, 16), 100, "risk")]
 )
 def test_stars_and_beads_are_not_left_before_the_misfit_is_noise(shape, peak, rule):
     rng = np.random.default_rng(0)
