@@ -20,7 +20,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/figures.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[plots,fits]'
+	$(PIP) --editable '.[plots,fits,learned]'
 	@touch $@
 
 $(VENV)/dev.installed: pyproject.toml constraints.txt | $(BIN)/python

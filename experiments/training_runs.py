@@ -102,7 +102,7 @@ def options(command: Command) -> Command:
             click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
             click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
             click.option(
-                "--precision", type=click.Choice(["float32", "bfloat16", "float16", "auto"]), help="On a GPU."
+                "--precision", type=click.Choice(["float32", "bfloat16", "float16", "auto"]), help="Of products."
             ),
             click.option(
                 "--dtype",
@@ -110,6 +110,11 @@ def options(command: Command) -> Command:
                 default="float32",
                 show_default=True,
                 help="Of the weights in the file.",
+            ),
+            click.option(
+                "--start",
+                metavar="RUN",
+                help="Begin with what another run in OUT has learned so far, wherever a weight has the same shape.",
             ),
             click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="On a CPU."),
         )
@@ -149,7 +154,7 @@ def called(train: Callable[..., tuple[Trained, Path]], recipe: Any, plan: Plan, 
         plan = replace(plan, **given(**{key: shared[key] for key in ("steps", "rate", "precision")}))
         if shared["rate"] is not None:
             plan = replace(plan, final_rate=min(plan.final_rate, plan.rate))
-        told = {key: shared[key] for key in ("out", "device", "dtype", "max_seconds")}
+        told = {key: shared[key] for key in ("out", "device", "dtype", "max_seconds", "start")}
         trained, path = train(recipe, plan, gather(folders(shared["data"])), **told)
     except (OSError, ValueError, TypeError, FloatingPointError) as error:
         raise click.ClickException(str(error)) from None
@@ -170,9 +175,12 @@ def run(
     device: str,
     dtype: str,
     max_seconds: float | None,
+    start: str | None = None,
     progress: bool = True,
 ) -> tuple[Trained, Path]:
     """Train, or go on, and write ``OUT/NAME.safetensors``: the best weights so far with their record.
+
+    A new run begins with what the run `start` in the same folder has learned, wherever a weight has the same shape.
 
     `measure` gives the figures of a network on the validation photographs; their "score" is what the run is judged by.
     """
@@ -180,6 +188,11 @@ def run(
 
     from sigdeconv.transposed import training, weights
 
+    recipe = dict(recipe)
+    if start is not None:
+        recipe["start"] = start
+        begin_with(model, out / start)
+    model.to(memory_format=torch.channels_last)  # in which a CPU's convolutions are faster
     trained = training.train(
         model,
         batches,
@@ -216,6 +229,18 @@ def run(
         "date": time.strftime("%Y-%m-%d"),
     }
     return trained, weights.save(out / f"{name}.safetensors", model, record, dtype=dtype, overwrite=True)
+
+
+def begin_with(model: torch.nn.Module, folder: Path) -> None:
+    """Take over the best weights of another run, or its average so far, wherever they have the same shape."""
+    from sigdeconv.transposed import training
+
+    learned = training.learned(folder)
+    ours = model.state_dict()
+    fitting = {name: x for name, x in learned.items() if name in ours and ours[name].shape == x.shape}
+    if not fitting:
+        raise ValueError(f"--start {folder.name}: no weight there has the shape of one here; pass a run of its kind")
+    model.load_state_dict({**ours, **fitting})
 
 
 def finished(model: torch.nn.Module) -> torch.nn.Module:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,6 +159,26 @@ def progress(total: int | None, shown: bool | None, quiet: bool) -> Iterator[Cal
             bar.update(iteration.index - bar.n)
 
         yield step
+
+
+@contextmanager
+def tiled(shown: bool | None, quiet: bool) -> Iterator[Callable[[Any], None]]:
+    """A bar over the tiles of a large image, and at the end a note on what was chosen from the data."""
+    from tqdm import tqdm
+
+    if shown is None:
+        shown = not quiet and sys.stderr.isatty()
+    latest: list[Any] = []
+    with tqdm(unit="tile", file=sys.stderr, dynamic_ncols=True, disable=not shown) as bar:
+
+        def step(tile: Any) -> None:
+            latest[:] = [tile]
+            bar.total = tile.total
+            bar.update(tile.done - bar.n)
+
+        yield step
+    if latest and latest[0].chosen:
+        note(_listed(latest[0].chosen, {}), quiet)
 
 
 @contextmanager

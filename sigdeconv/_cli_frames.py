@@ -24,6 +24,7 @@ from ._cli_job import (
     Opened,
     Samples,
     arranged,
+    finer,
     given,
     named,
     read_psf,
@@ -98,10 +99,10 @@ def super_resolve(
     refuse_inputs(job, weights)
     names, images = _frames(frames, job)
     # Its voxels are compared with fine ones.
-    psf = as_light(read_psf(job, _finer(images[0], factor, images[0].ndim)), clip_negative)
+    psf = as_light(read_psf(job, finer(images[0], factor, images[0].ndim)), clip_negative)
     if len(factor) not in (1, psf.ndim):
         raise ValueError(f"--factor has {len(factor)} numbers but the PSF {psf.ndim} axes; pass one, or one an axis")
-    fine = _finer(images[0], factor, psf.ndim)
+    fine = finer(images[0], factor, psf.ndim)
     io.check_output(job.output, fine.source.data, like=fine.source, dtype=job.dtype, overwrite=job.overwrite)
 
     def stacked(arrays: list[Samples]) -> Samples:
@@ -153,23 +154,6 @@ def _frames(paths: tuple[Path, ...], job: Job) -> tuple[list[str], list[Opened]]
         replace(first, data=frame, axes=rest, header=None, alpha=None) for frame in np.moveaxis(first.data, axis, 0)
     ]
     return [f"{paths[0]}[{i}]" for i in range(len(pictures))], [arranged(picture) for picture in pictures]
-
-
-def _finer(image: Opened, factor: tuple[int, ...], ndim: int) -> Opened:
-    """What the result will be like: more samples, which are smaller, along the last `ndim` axes."""
-    factor = factor * ndim if len(factor) == 1 else factor
-    scale = [1] * len(image.order)
-    for axis, times in zip(reversed(image.order), reversed(factor), strict=False):
-        scale[axis] = times
-    source = image.source
-    shape = tuple(n * times for n, times in zip(source.data.shape, scale, strict=True))
-    spacing = {letter: size / scale[source.axes.index(letter)] for letter, size in source.spacing.items()}
-    # Neither a FITS header, whose coordinates count coarse pixels, nor the opacity of a pixel holds any more.
-    return arranged(
-        replace(
-            source, data=np.broadcast_to(source.data[:1].ravel()[:1], shape), spacing=spacing, header=None, alpha=None
-        )
-    )
 
 
 def _in_full(trust: Samples, image: Opened) -> Samples:

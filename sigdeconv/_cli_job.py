@@ -213,6 +213,23 @@ def arranged(picture: io.Picture) -> Opened:
     return Opened(picture, ordered, order)
 
 
+def finer(image: Opened, factor: tuple[int, ...], ndim: int) -> Opened:
+    """What the result will be like: more samples, which are smaller, along the last `ndim` axes."""
+    factor = factor * ndim if len(factor) == 1 else factor
+    scale = [1] * len(image.order)
+    for axis, times in zip(reversed(image.order), reversed(factor), strict=False):
+        scale[axis] = times
+    source = image.source
+    shape = tuple(n * times for n, times in zip(source.data.shape, scale, strict=True))
+    spacing = {letter: size / scale[source.axes.index(letter)] for letter, size in source.spacing.items()}
+    # Neither a FITS header, whose coordinates count coarse pixels, nor the opacity of a pixel holds any more.
+    return arranged(
+        replace(
+            source, data=np.broadcast_to(source.data[:1].ravel()[:1], shape), spacing=spacing, header=None, alpha=None
+        )
+    )
+
+
 def read_psf(job: Job, image: Opened) -> Samples:
     """The PSF of a job, for an image of at least as many axes without its channels."""
     if job.psf is None:

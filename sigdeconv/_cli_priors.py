@@ -9,6 +9,7 @@ import click
 import sigdeconv
 
 from ._cli_job import Job, restore_by, restoring
+from ._cli_learned import learned_prior
 from ._cli_options import SHOWN, SIGMA, boundary, edge_prior, num_iter, tol
 
 DENOISERS = {
@@ -17,6 +18,7 @@ DENOISERS = {
     "total-variation": "total_variation_chambolle",
     "wavelet": "wavelet",
     "bilateral": "bilateral",
+    "learned": "",  # the packaged network, which is no part of the classical house
 }
 
 
@@ -121,7 +123,7 @@ def wavelet_sparse(job: Job, **options: Any) -> None:
     type=click.Choice(tuple(DENOISERS)),
     default="collaborative",
     show_default=True,
-    help="What knows how scenes look. collaborative: 2-D; bilateral: 2-D, too; non-local-means: not 1-D.",
+    help="What knows how scenes look. collaborative, bilateral, learned: 2-D; non-local-means: not 1-D.",
 )
 @SIGMA
 @click.option("--strength", type=float, default=1.0, show_default=True, help="Of the prior: more is smoother.")
@@ -145,6 +147,5 @@ def plug_and_play(job: Job, denoiser: str, **options: Any) -> None:
       sigdeconv plug-and-play stack.tif --psf psf.tif -o sharp.tif --denoiser total-variation --sigma 3
     """
     name = DENOISERS[denoiser]
-    restore_by(
-        sigdeconv.plug_and_play, job, denoiser=None if name is None else getattr(sigdeconv.denoisers, name), **options
-    )
+    prior: Any = None if name is None else learned_prior if not name else getattr(sigdeconv.denoisers, name)
+    restore_by(sigdeconv.plug_and_play, job, denoiser=prior, **options)

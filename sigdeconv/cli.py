@@ -14,6 +14,7 @@ from ._cli_blind import blind_camera_shake, blind_parametric, blind_richardson_l
 from ._cli_console import FILE, QUIET, Commands
 from ._cli_frames import super_resolve
 from ._cli_job import CHANNEL_AXIS, PSF_PLANE, PSF_SPEC, Job, opened, read_psf
+from ._cli_learned import denoise, upscale
 from ._cli_linear import inverse, landweber, tikhonov, unsupervised_wiener, van_cittert, wiener
 from ._cli_photons import richardson_lucy
 from ._cli_priors import (
@@ -124,6 +125,7 @@ cli.add_section("Photon counts", richardson_lucy, super_resolve)
 cli.add_section("Filaments, spikes, smooth scenes", hessian_schatten, wavelet_sparse, sparse_spikes)
 cli.add_section("Least squares", tikhonov, landweber, van_cittert, unsupervised_wiener, inverse)
 cli.add_section("The blur is not known", blind_camera_shake, blind_parametric, blind_richardson_lucy)
+cli.add_section("Trained networks", upscale, denoise)
 cli.add_section("Blur, noise, files", psf, estimate_noise, info)
 
 

@@ -27,7 +27,15 @@ _PUBLIC = _ABOVE | {"_iterate", "differences", "psf", "denoisers", "deconvolutio
 _TOP = _PUBLIC | {"chunked", "io", "transposed", "sigdeconv"}
 _CONSOLE = {"_cli_console", "_cli_values"}
 _OPTIONS = _CONSOLE | {"_cli_job", "_cli_options"}
-_COMMANDS = _OPTIONS | {"_cli_psf", "_cli_linear", "_cli_priors", "_cli_photons", "_cli_frames", "_cli_blind"}
+_COMMANDS = _OPTIONS | {
+    "_cli_psf",
+    "_cli_linear",
+    "_cli_priors",
+    "_cli_photons",
+    "_cli_frames",
+    "_cli_blind",
+    "_cli_learned",
+}
 
 # Room (a module, or a package with all its modules) -> rooms that it may import besides itself. A module that is not
 # here fails the test: say first where it stands. "sigdeconv" is the package's own __init__.
@@ -55,7 +63,8 @@ MAY_IMPORT = {
     "_cli_job": _TOP | _CONSOLE | {"_cli_psf"},
     "_cli_options": _CONSOLE | {"_cli_job"},
     "_cli_linear": _TOP | _OPTIONS,
-    "_cli_priors": _TOP | _OPTIONS,
+    "_cli_learned": _TOP | _OPTIONS,
+    "_cli_priors": _TOP | _OPTIONS | {"_cli_learned"},
     "_cli_photons": _TOP | _OPTIONS,
     "_cli_frames": _TOP | _OPTIONS | {"_cli_photons"},
     "_cli_blind": _TOP | _OPTIONS | {"_cli_photons"},

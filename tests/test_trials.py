@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import sigdeconv
 from sigdeconv.deconvolution._trials import CAUTIOUS, REACH, RULES, STEP, Trial, chosen_weight, spread
 
 SIGMA, SAMPLES = 0.5, 4096
@@ -155,3 +156,19 @@ def test_the_cautious_rule_survives_a_noise_level_that_is_too_small(believed):
     if believed < SIGMA:
         trusting, _ = chosen_weight(ridge, 0.03, "sure", believed)
         assert trusting < weight / 5
+
+
+@pytest.mark.parametrize("method", [sigdeconv.hyper_laplacian, sigdeconv.total_variation, sigdeconv.tikhonov])
+def test_samples_between_the_data_do_not_take_the_weight_to_nothing(method):
+    from skimage.transform import resize
+
+    y, x = np.indices((48, 48)) / 6
+    scene = 100 + 60 * ((np.sin(x) + np.cos(1.3 * y)) > 0) + 20 * np.sin(0.7 * x * y / 6)
+    for psf, center in ((np.full((2, 2), 0.25), 1), (np.outer(*[[0.1, 0.4, 0.4, 0.1]] * 2), 2)):
+        blur = sigdeconv.Convolution(psf, (24, 24), stride=2, center=center)
+        mirrored = sigdeconv.Convolution(psf, (24, 24), stride=2, center=center, boundary="reflect")
+        small = np.round(mirrored(scene))  # no noise but that of rounding
+        restored = method(small, blur)
+        interpolated = resize(small, scene.shape, order=3, mode="symmetric")
+        inside = (slice(4, -4), slice(4, -4))
+        assert np.std((restored - scene)[inside]) < np.std((interpolated - scene)[inside])

@@ -133,7 +133,7 @@ class Edges:
                 before = result.gcv()
             return replace(result, roughness=self.cost(x[0, ...]))
 
-        return chosen_weight(trial, first, rule, sigma)
+        return chosen_weight(trial, first, rule, sigma, sparse=self.ring.sparse)
 
 
 def restored(

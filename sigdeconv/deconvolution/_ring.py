@@ -33,6 +33,7 @@ class Ring:
     first: Array  #: a first guess of the scene: the data, and a smooth continuation where nothing is known
     gain: float  #: largest modulus of the transfer function, negative if the PSF is
     copies: int = 1  #: how often the scene lies on the ring; its mirror images cost no extra
+    sparse: bool = False  #: there are samples between the data, by a stride
 
     @classmethod
     def of(cls, image: Array, psf: Array | Convolution, boundary: str, weights: Array | None = None) -> Ring:
@@ -124,7 +125,7 @@ class Ring:
         elif grid != sizes:
             first = continued(first, sizes, grid, dark=project is not None)
         copies = 2**ndim if mirrored else 1
-        return cls(data, trust, otf, grid, frame, project, first / gain, gain, copies)
+        return cls(data, trust, otf, grid, frame, project, first / gain, gain, copies, max(stride) > 1)
 
     @property
     def ndim(self) -> int:

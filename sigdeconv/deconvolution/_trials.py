@@ -23,6 +23,10 @@ RULES = ("gcv", "sure", "discrepancy", "l-curve")
 CAUTIOUS = "sure, cautious"  # what is done where neither a rule nor the noise is given
 STEP = 2.0  # ratio of neighbouring weights; a parabola through three of them finds the rest
 REACH = 12  # steps away from the first guess at most: a factor of 4096
+# The same downwards where there are samples between the data. A scene with several unknowns a datum can agree with the
+# data to any degree, so that without noise the rules see no end to what less weight brings; the scene does: it is found
+# ever more slowly, and what lies between the data is made up.
+SPARSE_REACH = 5
 SPECK = 0.1  # of the noise: so small that the method answers linearly, so large that float32 resolves it
 SEED = 20211
 # Power of the blur, relative to its peak, below which data are sharpened no further. 0.003 to 0.1 lose alike; without
@@ -112,7 +116,9 @@ def _at_origin(transfer: Array, grid: tuple[int, ...]) -> float:
     return float(_fft.inverse(transfer, grid)[(0,) * len(grid)])
 
 
-def chosen_weight(trial: Callable[[float], Trial], first: float, rule: str, sigma: float) -> tuple[float, list[Trial]]:
+def chosen_weight(
+    trial: Callable[[float], Trial], first: float, rule: str, sigma: float, *, sparse: bool = False
+) -> tuple[float, list[Trial]]:
     """The weight that `rule` likes best, and the trials in the order of their weights.
 
     The search goes from the first guess to ever neater or rougher restorations, while the rule's score falls.
@@ -121,8 +127,12 @@ def chosen_weight(trial: Callable[[float], Trial], first: float, rule: str, sigm
     that were rounded, compressed or smoothed, and under a wrong PSF the misfit acts as further noise; either would make
     it choose next to no weight. The cautious rule first asks cross-validation, which finds the level along with the
     weight, and goes on from there with the larger of the two levels.
+
+    `sparse` says that there are samples between the data; `first` is then to be the noise's own scale, its variance over
+    the prior's cost.
     """
     done: dict[int, Trial] = {}
+    least = -SPARSE_REACH if sparse else -REACH
 
     def at(i: int) -> Trial:
         if i not in done:
@@ -139,24 +149,24 @@ def chosen_weight(trial: Callable[[float], Trial], first: float, rule: str, sigm
     else:
         place = 0.0
         if rule in ("gcv", CAUTIOUS):
-            place = _lowest(lambda i: at(i).gcv())
+            place = _lowest(lambda i: at(i).gcv(), least)
             sigma = max(sigma, at(round(place)).noise())
         if rule != "gcv":
-            place = _lowest(lambda i: at(i).sure(sigma), round(place))
+            place = _lowest(lambda i: at(i).sure(sigma), least, round(place))
         weight = first * STEP**place
     return weight, [done[i] for i in sorted(done)]
 
 
-def _lowest(score: Callable[[int], float], start: int = 0) -> float:
+def _lowest(score: Callable[[int], float], least: int, start: int = 0) -> float:
     """Position of the minimum of a function of one valley, from a start, between integers by a parabola."""
     i, best = start, score(start)
     for direction in (-1, 1):
         moved = False
-        while abs(i + direction) <= REACH and score(i + direction) < best:
+        while least <= i + direction <= REACH and score(i + direction) < best:
             i, best, moved = i + direction, score(i + direction), True
         if moved:
             break
-    if abs(i) == REACH:
+    if i in (least, REACH):
         return float(i)
     left, right = score(i - 1), score(i + 1)
     bend = left + right - 2 * best

@@ -157,7 +157,8 @@ class _Trials:
         roughness = trial(first).roughness
         if roughness > 0:
             first = self.level**2 * self.count / roughness
-        return chosen_weight(trial, first, "gcv" if self.sigma is None else "sure", self.level)[0]
+        rule = "gcv" if self.sigma is None else "sure"
+        return chosen_weight(trial, first, rule, self.level, sparse=max(scene.stride) > 1)[0]
 
     def nearest(self, scene: Scene) -> float:
         """The weight under the penalty of `scene` that restores nearly what the best one does under this."""

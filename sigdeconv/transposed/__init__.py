@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from . import checkerboard
+from . import bicubic, checkerboard
 from .arithmetic import (
     EquivalentConvolution,
     conv_shape,
@@ -24,16 +24,23 @@ from .receptive import Layer, ReceptiveField, receptive_field, samples_seen
 from .summary import LayerTable, Row, layer_table
 
 if TYPE_CHECKING:
-    from . import initialisation, layers
+    from . import degradations, initialisation, layers, models, training, weights
     from .layers import ResizeConv, SubpixelConv, TransposedUpsample
+    from .pretrained import denoise, upscale
 
 # Name -> the module that has it, which imports torch; a module's own name is that module.
 _WITH_TORCH = {
     "ResizeConv": "layers",
     "SubpixelConv": "layers",
     "TransposedUpsample": "layers",
+    "degradations": "degradations",
+    "denoise": "pretrained",
     "initialisation": "initialisation",
     "layers": "layers",
+    "models": "models",
+    "training": "training",
+    "upscale": "pretrained",
+    "weights": "weights",
 }
 
 __all__ = [
@@ -45,20 +52,27 @@ __all__ = [
     "Row",
     "SubpixelConv",
     "TransposedUpsample",
+    "bicubic",
     "checkerboard",
     "conv_shape",
+    "degradations",
+    "denoise",
     "equivalent_convolution",
     "initialisation",
     "input_sizes",
     "layer_table",
     "layers",
+    "models",
     "multiply_add_count",
     "output_padding_for",
     "overlap_count",
     "parameter_count",
     "receptive_field",
     "samples_seen",
+    "training",
     "transposed_shape",
+    "upscale",
+    "weights",
 ]
 
 

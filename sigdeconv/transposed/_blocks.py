@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from .._array import kind, shown
-from ._polyphase import axes
+from ._spacing import entries
 from .bicubic import resize_matrix
 from .receptive import Layer, samples_seen
 
@@ -67,7 +67,7 @@ class CollapsibleConv(nn.Module):
     ) -> None:
         super().__init__()
         self.padding, self.shortcut = padding, shortcut
-        expansion = axes(expansion, 1, "expansion", minimum=1)[0]
+        expansion = entries(expansion, 1, "expansion", minimum=1)[0]
         self.expand = nn.Parameter(torch.empty(expansion, in_channels, kernel_size, kernel_size))
         self.project = nn.Parameter(torch.empty(out_channels, expansion))
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -120,7 +120,8 @@ class Bicubic(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Enlarge ``(batch, 1, y + 4, x + 4)``."""
-        return functional.pixel_shuffle(functional.conv2d(x, self.kernel), self.scale)
+        with torch.autocast(x.device.type, enabled=False):  # in reduced precision the base alone would be levels off
+            return functional.pixel_shuffle(functional.conv2d(x, self.kernel), self.scale)
 
 
 def convolution(

@@ -21,13 +21,14 @@ def write(path: Path, state: Mapping[str, Any]) -> None:
         torch.save({"format": FORMAT, **state}, file)
 
 
-def read(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def read(path: Path, wanted: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The state in a file.
 
     Raises
     ------
     ValueError
-        The file is damaged or foreign, or `wanted` (what the run is made of) differs from what was saved with it.
+        The file is damaged or foreign, or `wanted` (what the run is made of, if that matters) differs from what was
+        saved with it.
     """
     remedy = f"move {path.name} away to start anew"
     with path.open("rb") as file:  # a file that may not be read is not damaged
@@ -44,6 +45,8 @@ def read(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{path} is no whole checkpoint: {reason}; {remedy}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path} is no checkpoint of this kind ({FORMAT}); {remedy}")
+    if wanted is None:
+        return state
     saved = state["wanted"]
     differing = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
     if differing:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from .._array import number, shown, to_numpy
 from ..deconvolution.noise import estimate_noise
 from ._blocks import Source, convolution, random_source, reach, require_images, to_multiple
-from ._polyphase import axes
+from ._spacing import entries
 from ._transposed import TransposedUpsample
 from .receptive import Layer
 
@@ -99,9 +99,9 @@ class Denoiser(nn.Module):
         if isinstance(channels, bool) or channels not in (1, 3):
             raise ValueError(f"channels is {shown(channels)}; pass 1 or 3")
         self.channels = int(channels)
-        base = axes(width, 1, "width", minimum=1)[0]
-        depth = axes(levels, 1, "levels", minimum=1)[0]
-        count = axes(blocks, 1, "blocks", minimum=1)[0]
+        base = entries(width, 1, "width", minimum=1)[0]
+        depth = entries(levels, 1, "levels", minimum=1)[0]
+        count = entries(blocks, 1, "blocks", minimum=1)[0]
         source = random_source(generator)
         widths = [base << i for i in range(depth)]
         plain: dict[str, Any] = {"bias": False, "generator": source}

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from ._blocks import Source, convolution, random_source, require_images
-from ._polyphase import axes
+from ._spacing import entries
 from .receptive import Layer
 
 
@@ -69,12 +69,12 @@ class FeatureEncoder(nn.Module):
         generator: Source = None,
     ) -> None:
         super().__init__()
-        self.in_channels = axes(in_channels, 1, "in_channels", minimum=1)[0]
-        self.classes = axes(classes, 1, "classes", minimum=1)[0]
-        sizes = axes(widths, len(widths), "widths", minimum=1)
+        self.in_channels = entries(in_channels, 1, "in_channels", minimum=1)[0]
+        self.classes = entries(classes, 1, "classes", minimum=1)[0]
+        sizes = entries(widths, len(widths), "widths", minimum=1)
         if not sizes:
             raise ValueError("widths is empty; pass at least one number")
-        k = axes(kernel_size, 1, "kernel_size", minimum=1)[0]
+        k = entries(kernel_size, 1, "kernel_size", minimum=1)[0]
         if k % 2 == 0:
             raise ValueError(f"kernel_size is {k}; an odd one is wanted, which has a middle")
         self.kernel_size = k
@@ -178,7 +178,7 @@ def deconvnet_projection(
     if position is None:
         place = top[:, feature].flatten(1).argmax(dim=1)
     else:
-        row, column = axes(position, 2, "position", minimum=0)
+        row, column = entries(position, 2, "position", minimum=0)
         if row >= rows or column >= columns:
             raise ValueError(f"position is {(row, column)}, but layer {depth} has {rows} x {columns} pooled samples")
         place = torch.full((len(top),), row * columns + column, device=top.device)
@@ -195,7 +195,7 @@ def deconvnet_projection(
 
 def _index(value: int, count: int, name: str, of: str) -> int:
     """A number from 0 to `count` - 1."""
-    index = axes(value, 1, name, minimum=0)[0]
+    index = entries(value, 1, name, minimum=0)[0]
     if index >= count:
         raise ValueError(f"{name} is {index}, but {of} has {count}; pass 0 to {count - 1}")
     return index

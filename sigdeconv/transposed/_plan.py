@@ -45,7 +45,8 @@ class Plan:
     log_every : int
         Steps between two lines of the log.
     precision : {"float32", "bfloat16", "float16", "auto"}
-        What a GPU computes with ("auto": bfloat16 if it has it, else float16). A CPU always takes float32.
+        What products are computed with. "auto" is bfloat16 on a GPU that has it, else float16 there, and float32 on a
+        CPU, where bfloat16 is faster only if the processor has instructions for it; float16 needs a GPU.
     seed : int
         Of the random numbers that the network draws in training (dropout).
     """

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import array_api_compat as compat
 import numpy as np
 
-from .._array import Array, namespace, number, per_axis, shown
+from .._array import Array, namespace, number, shown
+from ._spacing import entries_of
 
 
 def polyphase_sums(weight: Array, scale: int | Sequence[int], *, ndim: int = 2) -> Array:
@@ -156,22 +157,8 @@ def zero_order_hold(weight: Array, scale: int | Sequence[int], *, ndim: int = 2)
     return weight
 
 
-def axes(value: int | Sequence[int], ndim: int, name: str, *, minimum: int) -> tuple[int, ...]:
-    """One integer an axis, from one for all or a sequence."""
-    if isinstance(value, Sequence) and len(value) != ndim:
-        raise ValueError(f"{name} has {len(value)} entries; {ndim} are wanted, one an axis")
-    return per_axis(value, ndim, name, minimum=minimum)
-
-
-def axes_of(value: int | Sequence[int], ndim: int, name: str, *others: object) -> tuple[int, ...]:
-    """The same where the first sequence among `value` and `others` says how many axes there are."""
-    lengths = [len(v) for v in (value, *others) if isinstance(v, Sequence)]
-    count = lengths[0] if lengths else axes(ndim, 1, "ndim", minimum=1)[0]
-    return axes(value, count, name, minimum=1)
-
-
 def _fitting(weight: Array, scale: int | Sequence[int], ndim: int) -> tuple[int, ...]:
-    scales = axes_of(scale, ndim, "scale")
+    scales = entries_of(scale, ndim, "scale")
     if not compat.is_array_api_obj(weight) or isinstance(weight, np.generic):
         raise TypeError(f"weight is {shown(weight)}; an array is wanted (NumPy, torch, ...)")
     if weight.ndim < len(scales) or math.prod(weight.shape) == 0:

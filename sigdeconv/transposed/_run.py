@@ -188,11 +188,13 @@ def _optimizer(parameters: list[torch.nn.Parameter], plan: Plan) -> torch.optim.
 
 
 def _reduced_precision(precision: str, device: torch.device) -> torch.dtype | None:
-    if device.type != "cuda" or precision == "float32":
-        return None
     if precision == "auto":
+        if device.type != "cuda":
+            return None
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if precision == "float16" and device.type != "cuda":
+        raise ValueError(f"precision is 'float16' but the device is {device}; pass 'bfloat16', 'float32' or 'auto'")
+    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
 
 
 def _inside(x: torch.Tensor, border: int) -> torch.Tensor:

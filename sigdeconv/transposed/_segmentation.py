@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from .._array import choice
 from ._blocks import Source, convolution, random_source, reach, require_images, to_multiple
-from ._polyphase import axes
+from ._spacing import entries
 from ._transposed import TransposedUpsample
 from .receptive import Layer
 
@@ -97,7 +97,7 @@ class UNet(nn.Module):
         choice(decoder, DECODERS, "decoder")
         self.encoder = Encoder(in_channels, width, depth, normalise, source)
         self.in_channels = self.encoder.in_channels
-        self.classes = axes(classes, 1, "classes", minimum=1)[0]
+        self.classes = entries(classes, 1, "classes", minimum=1)[0]
         widths = self.encoder.widths
         steps = list(pairwise(widths))
         if decoder == "transposed":
@@ -179,7 +179,7 @@ class SkiplessFCN(nn.Module):
         source = random_source(generator)
         self.encoder = Encoder(in_channels, width, depth, normalise, source)
         self.in_channels = self.encoder.in_channels
-        self.classes = axes(classes, 1, "classes", minimum=1)[0]
+        self.classes = entries(classes, 1, "classes", minimum=1)[0]
         self.multiple = 1 << (len(self.encoder.widths) - 1)
         self.score = convolution(self.encoder.widths[-1], self.classes, 1, generator=source)
         self.enlarge = TransposedUpsample(
@@ -214,9 +214,9 @@ class Encoder(nn.Module):
         self, in_channels: int, width: int, depth: int, normalise: bool, generator: torch.Generator | None
     ) -> None:
         super().__init__()
-        self.in_channels = axes(in_channels, 1, "in_channels", minimum=1)[0]
-        base = axes(width, 1, "width", minimum=1)[0]
-        self.widths = [base << i for i in range(axes(depth, 1, "depth", minimum=1)[0] + 1)]
+        self.in_channels = entries(in_channels, 1, "in_channels", minimum=1)[0]
+        base = entries(width, 1, "width", minimum=1)[0]
+        self.widths = [base << i for i in range(entries(depth, 1, "depth", minimum=1)[0] + 1)]
         steps = zip([self.in_channels, *self.widths[:-1]], self.widths, strict=True)
         self.levels = nn.ModuleList(_pair(a, b, normalise, generator) for a, b in steps)
 

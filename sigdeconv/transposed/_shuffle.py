@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from ._polyphase import axes_of
+from ._spacing import entries_of
 
 
 def pixel_shuffle(x: torch.Tensor, scale: int | Sequence[int]) -> torch.Tensor:
@@ -33,7 +33,7 @@ def pixel_shuffle(x: torch.Tensor, scale: int | Sequence[int]) -> torch.Tensor:
     >>> pixel_shuffle(torch.tensor([[[1, 3], [2, 4]]]), 2)
     tensor([[[1, 2, 3, 4]]])
     """
-    scales = axes_of(scale, x.ndim - 2, "scale")
+    scales = entries_of(scale, x.ndim - 2, "scale")
     ndim, group = len(scales), math.prod(scales)
     if x.ndim != ndim + 2 or x.shape[1] % group:
         raise ValueError(f"x has shape {tuple(x.shape)}; channels in groups of {group} and {ndim} axes are wanted")
@@ -72,7 +72,7 @@ def transposed_to_subpixel(weight: torch.Tensor, scale: int | Sequence[int]) -> 
     >>> transposed_to_subpixel(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2).tolist()   # flipped: networks correlate
     [[[3.0, 1.0]], [[4.0, 2.0]]]
     """
-    scales = axes_of(scale, weight.ndim - 2, "scale")
+    scales = entries_of(scale, weight.ndim - 2, "scale")
     _check(weight, scales)
     ndim, sizes = len(scales), weight.shape[2:]
     padding = [side for k, s in zip(reversed(sizes), reversed(scales), strict=True) for side in (0, -k % s)]
@@ -106,7 +106,7 @@ def subpixel_to_transposed(weight: torch.Tensor, scale: int | Sequence[int]) -> 
     >>> subpixel_to_transposed(torch.tensor([[[3.0, 1.0]], [[4.0, 2.0]]]), 2).tolist()
     [[[1.0, 2.0, 3.0, 4.0]]]
     """
-    scales = axes_of(scale, weight.ndim - 2, "scale")
+    scales = entries_of(scale, weight.ndim - 2, "scale")
     _check(weight, scales)
     ndim, taps, group = len(scales), weight.shape[2:], math.prod(scales)
     if weight.shape[0] % group:

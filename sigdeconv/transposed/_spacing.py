@@ -52,6 +52,13 @@ def entries(value: Integers, ndim: int, name: str, *, minimum: int) -> tuple[int
     return per_axis(value, ndim, name, minimum=minimum)
 
 
+def entries_of(value: Integers, ndim: int, name: str, *others: object) -> tuple[int, ...]:
+    """The same where the first sequence among `value` and `others` says how many axes there are."""
+    lengths = [len(v) for v in (value, *others) if _is_sequence(v)]
+    count = lengths[0] if lengths else entries(ndim, 1, "ndim", minimum=1)[0]
+    return entries(value, count, name, minimum=1)
+
+
 def spacing(
     ndim: int,
     kernel_size: Integers,

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional
 
 from .._array import Array, choice, floating, per_axis, to_numpy
-from ._polyphase import axes, with_equal_sums
+from ._polyphase import with_equal_sums
 from ._shuffle import pixel_shuffle, subpixel_to_transposed, transposed_to_subpixel
+from ._spacing import entries
 from ._upsampler import CONVOLVE, TRANSPOSE, Upsampler, cropped, reaching, surrounded
 
 
@@ -114,7 +115,7 @@ class TransposedUpsample(Upsampler):
         taps = np.asarray(to_numpy(floating(psf, "psf")))
         if not 1 <= taps.ndim <= 3:
             raise ValueError(f"psf has {taps.ndim} dimensions; 1, 2 or 3 are wanted")
-        scales = axes(scale, taps.ndim, "scale", minimum=1)
+        scales = entries(scale, taps.ndim, "scale", minimum=1)
         origin = (
             tuple(k // 2 for k in taps.shape) if center is None else per_axis(center, taps.ndim, "center", minimum=0)
         )
@@ -138,6 +139,11 @@ class TransposedUpsample(Upsampler):
         with torch.no_grad():
             layer.weight.copy_(weight[None, None])
         return layer
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """`scale`, under the name that tables of layers look for."""
+        return self.scale
 
     def effective_weight(self) -> torch.Tensor:
         """The weights that are applied, of the shape of the stored ones."""

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from .._array import choice
-from ._polyphase import axes
+from ._spacing import entries
 from .initialisation import INITIALISATIONS, bilinear_, centred, icnr_, kaiming_, sinc_
 
 PADDING_MODES = ("zeros", "replicate", "reflect", "circular")
@@ -44,15 +44,15 @@ class Upsampler(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.in_channels = axes(in_channels, 1, "in_channels", minimum=1)[0]
-        self.out_channels = axes(out_channels, 1, "out_channels", minimum=1)[0]
-        self.ndim = axes(ndim, 1, "ndim", minimum=1)[0]
+        self.in_channels = entries(in_channels, 1, "in_channels", minimum=1)[0]
+        self.out_channels = entries(out_channels, 1, "out_channels", minimum=1)[0]
+        self.ndim = entries(ndim, 1, "ndim", minimum=1)[0]
         if self.ndim > 3:
             raise ValueError(f"ndim is {self.ndim}; 1, 2 or 3 is wanted")
-        self.kernel_size = axes(kernel_size, self.ndim, "kernel_size", minimum=1)
-        self.scale = axes(scale, self.ndim, "scale", minimum=1)
+        self.kernel_size = entries(kernel_size, self.ndim, "kernel_size", minimum=1)
+        self.scale = entries(scale, self.ndim, "scale", minimum=1)
         self._check_kernel()
-        self.padding = self._centred() if padding is None else axes(padding, self.ndim, "padding", minimum=0)
+        self.padding = self._centred() if padding is None else entries(padding, self.ndim, "padding", minimum=0)
         if any(p >= k for p, k in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(f"padding is {self.padding} but kernel_size {self.kernel_size}; pass less than the kernel")
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")

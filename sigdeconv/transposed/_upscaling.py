@@ -22,8 +22,8 @@ from ._blocks import (
     require_images,
     trained_convolution,
 )
-from ._polyphase import axes
 from ._resize import ResizeConv
+from ._spacing import entries
 from ._transposed import SubpixelConv, TransposedUpsample
 from .receptive import Layer
 
@@ -108,9 +108,9 @@ class FastUpscaler(nn.Module):
         generator: Source = None,
     ) -> None:
         super().__init__()
-        self.scale = _scale(scale)
-        width = axes(channels, 1, "channels", minimum=1)[0]
-        count = axes(depth, 1, "depth", minimum=1)[0]
+        self.scale = checked_scale(scale)
+        width = entries(channels, 1, "channels", minimum=1)[0]
+        count = entries(depth, 1, "depth", minimum=1)[0]
         source = random_source(generator)
         last = min(width, LAST[self.scale])
         self.first = trained_convolution(1, width, 5, expansion=expansion, shortcut=False, generator=source)
@@ -231,9 +231,9 @@ class Upscaler(nn.Module):
         generator: Source = None,
     ) -> None:
         super().__init__()
-        self.scale = _scale(scale)
-        width = axes(channels, 1, "channels", minimum=1)[0]
-        count = axes(blocks, 1, "blocks", minimum=1)[0]
+        self.scale = checked_scale(scale)
+        width = entries(channels, 1, "channels", minimum=1)[0]
+        count = entries(blocks, 1, "blocks", minimum=1)[0]
         source = random_source(generator)
         plain: dict[str, Any] = {"expansion": None, "shortcut": False, "generator": source}
         self.first = trained_convolution(1, width, 3, padding=1, **plain)
@@ -269,7 +269,7 @@ class Upscaler(nn.Module):
         return collapsed(self)
 
 
-def _scale(scale: int) -> int:
+def checked_scale(scale: int) -> int:
     if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale not in SCALES:
         raise ValueError(f"scale is {shown(scale)}; pass 2, 3 or 4")
     return int(scale)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._array import Array, floating, shown, to_numpy
-from ._polyphase import axes, axes_of, is_free, polyphase_sums, with_equal_sums, zero_order_hold
+from ._polyphase import is_free, polyphase_sums, with_equal_sums, zero_order_hold
+from ._spacing import entries, entries_of
 
 __all__ = [
     "Checkerboard",
@@ -87,10 +88,10 @@ def overlap(
     >>> overlap(4, 2).even
     True
     """
-    scales = axes_of(scale, ndim, "scale", kernel_size, padding)
-    sizes = axes(kernel_size, len(scales), "kernel_size", minimum=1)
+    scales = entries_of(scale, ndim, "scale", kernel_size, padding)
+    sizes = entries(kernel_size, len(scales), "kernel_size", minimum=1)
     cut = [max(k - s, 0) // 2 for k, s in zip(sizes, scales, strict=True)]
-    cut = cut if padding is None else list(axes(padding, len(scales), "padding", minimum=0))
+    cut = cut if padding is None else list(entries(padding, len(scales), "padding", minimum=0))
     taps = np.ones((), dtype=int)
     for k, s, p in zip(sizes, scales, cut, strict=True):
         taps = np.multiply.outer(taps, (k - 1 - (np.arange(s) + p) % s) // s + 1)
@@ -135,9 +136,9 @@ def measure(signal: Array, scale: int | Sequence[int], *, border: int = 0, ndim:
     >>> round(measure(ramp + 0.1 * (-1.0) ** np.arange(64), 2, ndim=1).energy, 4)
     0.01
     """
-    scales = axes_of(scale, ndim, "scale")
+    scales = entries_of(scale, ndim, "scale")
     values = np.asarray(to_numpy(floating(signal, "signal")), dtype=np.float64)
-    border = int(axes(border, 1, "border", minimum=0)[0])
+    border = int(entries(border, 1, "border", minimum=0)[0])
     count = len(scales)
     if values.ndim < count:
         raise ValueError(f"signal has {values.ndim} dimensions but scale has {count}; pass ndim={values.ndim}")

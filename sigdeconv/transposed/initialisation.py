@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .._array import number
-from ._polyphase import axes, axes_of
+from ._spacing import entries, entries_of
 
 Numbers = np.ndarray[Any, Any]
 
@@ -256,7 +256,7 @@ def _geometry(weight: torch.Tensor, scale: int | Sequence[int]) -> tuple[tuple[i
     sizes = tuple(weight.shape[2:])
     if not sizes or not math.prod(weight.shape):
         raise ValueError(f"weight has shape {tuple(weight.shape)}; (in_channels, out_channels, *kernel) is wanted")
-    scales = axes_of(scale, len(sizes), "scale", sizes)
+    scales = entries_of(scale, len(sizes), "scale", sizes)
     if any(k < s for k, s in zip(sizes, scales, strict=True)):
         raise ValueError(
             f"kernel_size is {sizes} and scale {scales}; no axis of the kernel may be shorter than the scale"
@@ -265,4 +265,4 @@ def _geometry(weight: torch.Tensor, scale: int | Sequence[int]) -> tuple[tuple[i
 
 
 def _cut(padding: int | Sequence[int] | None, sizes: tuple[int, ...], scales: tuple[int, ...]) -> tuple[int, ...]:
-    return centred(sizes, scales) if padding is None else axes(padding, len(sizes), "padding", minimum=0)
+    return centred(sizes, scales) if padding is None else entries(padding, len(sizes), "padding", minimum=0)

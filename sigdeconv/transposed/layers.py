@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._polyphase import axes, axes_of
 from ._resize import ResizeConv
 from ._shuffle import pixel_shuffle, subpixel_to_transposed, transposed_to_subpixel
+from ._spacing import entries, entries_of
 from ._transposed import SubpixelConv, TransposedUpsample
 
 __all__ = [
@@ -71,10 +71,10 @@ def equal_budget(
     >>> equal_budget(56, 1, 9, scale=2)["SubpixelConv"], 56 * 81 + 1
     (Budget(in_channels=71, kernel_size=(8, 8), parameters=4545), 4537)
     """
-    scales = axes_of(scale, ndim, "scale", kernel_size)
-    size = axes(kernel_size, len(scales), "kernel_size", minimum=1)
-    inputs = axes(in_channels, 1, "in_channels", minimum=1)[0]
-    outputs = axes(out_channels, 1, "out_channels", minimum=1)[0]
+    scales = entries_of(scale, ndim, "scale", kernel_size)
+    size = entries(kernel_size, len(scales), "kernel_size", minimum=1)
+    inputs = entries(in_channels, 1, "in_channels", minimum=1)[0]
+    outputs = entries(out_channels, 1, "out_channels", minimum=1)[0]
     whole = Budget(inputs, size, inputs * outputs * math.prod(size) + outputs * bool(bias))
     found = []
     for up in np.ndindex(*(1 + (k % s > 0) for k, s in zip(size, scales, strict=True))):

@@ -11,9 +11,10 @@ from ._blocks import CollapsibleConv, parameters_count
 from ._denoising import Denoiser, noise_levels
 from ._features import FeatureEncoder, Projection, Stage, deconvnet_projection
 from ._segmentation import SkiplessFCN, UNet
-from ._upscaling import FastUpscaler, Upscaler
+from ._upscaling import UPSAMPLERS, FastUpscaler, Upscaler
 
 __all__ = [
+    "UPSAMPLERS",
     "CollapsibleConv",
     "Denoiser",
     "FastUpscaler",

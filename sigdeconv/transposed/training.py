@@ -32,6 +32,7 @@ __all__ = [
     "Shrink",
     "Trained",
     "charbonnier",
+    "learned",
     "learning_rate",
     "pick_device",
     "read_photographs",
@@ -166,6 +167,22 @@ def train(
     model.eval()
     score_of_best, best = (None, run.step) if run.best is None else (run.best["score"], run.best["step"])
     return Trained(run.step, ended, score_of_best, best, run.history)
+
+
+def learned(folder: str | Path) -> dict[str, torch.Tensor]:
+    """The weights that a run has left in its folder: the best ones, or the average so far where none was judged.
+
+    Raises
+    ------
+    OSError, ValueError
+        No run has left its state there, or it is damaged.
+    """
+    path = Path(folder) / CHECKPOINT
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; pass the folder of a run that has saved its state")
+    state = _checkpoints.read(path)
+    weights: dict[str, torch.Tensor] = state["average"] if state["best"] is None else state["best"]["weights"]
+    return weights
 
 
 def charbonnier(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,286 @@
+"""The packaged networks in the user's hands: `upscale` and `denoise`, for photographs of any size.
+
+An array becomes a batch of images in units of white, the network runs over it in tiles, and the result goes back to
+the kind, the units and the axes of what came.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from .._array import Array, checked_axis, floating, from_python, is_numpy, kind, namespace, number, scalar
+from ._blocks import BICUBIC, Bicubic, mirrored
+from ._denoising import noise_levels
+from ._packaged import denoiser, in_use, upscaler
+from ._tiles import Progress, tiled
+from ._upscaling import checked_scale
+from .bicubic import BLACK, PEAK, RGB_WEIGHTS
+
+__all__ = ["denoise", "upscale"]
+
+COLOURS = 3  # channels that are taken for red, green and blue
+OVERSHOOT = 2.0  # of the data range: noise exceeds white, but by so much only in other units
+SMALL_BITS = 16  # of integers: wider ones hold numbers of any unit, so that their largest says nothing of white
+
+
+def upscale(
+    image: Array,
+    scale: int,
+    *,
+    network: str | os.PathLike[str] | torch.nn.Module = "strong",
+    data_range: float | None = None,
+    channel_axis: int | None = None,
+    callback: Progress | None = None,
+) -> Array:
+    """Enlarge photographs by a network that ends in a learned transposed convolution.
+
+    Parameters
+    ----------
+    image : array, shape (..., y, x)
+        NumPy array or torch tensor, of any size. Leading axes are a batch.
+    scale : {2, 3, 4}
+        Output samples for one of the input, on both axes.
+    network : {"strong", "fast"}, path or torch.nn.Module
+        A packaged one, of 242,000 or 12,700 parameters: the first is better, the second 20 times faster. Or weights
+        that ``python -m experiments.train_super_resolution`` has written; or a network with `scale` and `reach`, as
+        `sigdeconv.transposed.models` has them.
+    data_range : float, optional
+        The value of white. None is 1 for floating point, and the largest value of integers of 8 and 16 bits.
+    channel_axis : int, optional
+        Axis of the colours. Of three channels the luminance goes through the network, and the colour is interpolated;
+        any other number of channels goes through one by one.
+    callback : callable, optional
+        Called after each tile with ``(done, total, chosen)``: the tiles done, and in all.
+
+    Returns
+    -------
+    array
+        ``scale`` times as large, in the units of `image` and of its kind and floating dtype (float32 for integers of 8
+        and 16 bits). Values are not clipped: they may overshoot black and white by a little.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, samples are NaN or infinite, or values exceed twice the data range.
+    OSError
+        There are no weights of that name.
+
+    Notes
+    -----
+    The networks have learned to undo one thing: an image that was averaged and thinned out by antialiased bicubic
+    interpolation (`sigdeconv.transposed.bicubic.imresize`), without noise. What a lens has blurred stays blurred, and
+    noise is enlarged with the rest: denoise first. What is finer than the samples of the input is made up after what
+    photographs usually show there; for measurements take `sigdeconv.super_resolve`, which has it from several frames.
+
+    Output sample j of an axis lies at ``(j + 1/2) / scale - 1/2`` of the input, as with `imresize`; past the frame the
+    image is mirrored or taken for zero, as the network has learned. Tiles overlap by what the network sees, so the
+    result does not depend on them. It is computed in float32, where the image lies: a tensor on a GPU stays there.
+    No gradient is kept; for training see `models` and `weights`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ramp = np.add.outer(np.zeros(20), np.linspace(0, 1, 32))
+    >>> large = upscale(ramp, 2, network="fast")
+    >>> large.shape, large.dtype, bool(abs(large[20, 31:33].mean() - 0.5) < 0.01)
+    ((40, 64), dtype('float64'), True)
+    """
+    factor = checked_scale(scale)
+    opened = _opened(image, data_range, channel_axis)
+    device = opened.batch.device
+    net = upscaler(network, factor, device)
+    with in_use(net):
+        result = tiled(
+            partial(_enlarged, net, Bicubic(factor).to(device)),
+            opened.batch,
+            reach=net.reach,
+            scale=factor,
+            callback=callback,
+        )
+    return opened.back(result)
+
+
+def denoise(
+    image: Array,
+    sigma: float | Array | None = None,
+    *,
+    network: str | os.PathLike[str] | torch.nn.Module | None = None,
+    data_range: float | None = None,
+    channel_axis: int | None = None,
+    callback: Progress | None = None,
+) -> Array:
+    """Take white Gaussian noise off photographs, by a network of strided and transposed convolutions.
+
+    Parameters
+    ----------
+    image : array, shape (..., y, x)
+        NumPy array or torch tensor, of any size. Leading axes are a batch.
+    sigma : float or array of shape (y, x), optional
+        Standard deviation of the noise in units of `image`; one for all, or one a sample where it is uneven. None
+        estimates it from each image, see `sigdeconv.estimate_noise`.
+    network : path or torch.nn.Module, optional
+        Instead of the packaged ones: weights that ``python -m experiments.train_denoising`` has written, or a network
+        like `sigdeconv.transposed.models.Denoiser`.
+    data_range : float, optional
+        The value of white. None is 1 for floating point, and the largest value of integers of 8 and 16 bits.
+    channel_axis : int, optional
+        Axis of the colours. Three channels are denoised together, with one noise level; any other number one by one.
+    callback : callable, optional
+        Called after each tile with ``(done, total, chosen)``; ``chosen`` has "sigma" if it was estimated.
+
+    Returns
+    -------
+    array
+        Of the shape, units, kind and floating dtype of `image` (float32 for integers of 8 and 16 bits); not clipped.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, samples are NaN or infinite, values exceed twice the data range, or the image
+        has too few samples for an estimate of its noise.
+    OSError
+        There are no such weights.
+
+    Notes
+    -----
+    The networks have learned from photographs with noise up to 55 grey levels of 255. They have no bias, so the units
+    do not matter to them: ``f(a x, a sigma) = a f(x, sigma)``. Noise that is not white (compressed or resampled
+    pictures, what a deconvolution leaves) looks like detail to them and is kept in part.
+
+    As the prior of `sigdeconv.plug_and_play` it is ``partial(denoise, data_range=...)``.
+
+    Tiles overlap by what the network sees, so the result does not depend on them. It is computed in float32, where the
+    image lies; no gradient is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scene = 100.0 * (np.add.outer(np.arange(48) // 16, np.arange(48) // 16) % 2)
+    >>> noisy = scene + 20 * np.random.default_rng(0).standard_normal(scene.shape)
+    >>> clean = denoise(noisy, sigma=20, data_range=255)
+    >>> bool(np.std(clean - scene) < 0.5 * np.std(noisy - scene))
+    True
+    """
+    opened = _opened(image, data_range, channel_axis)
+    x = opened.batch
+    shape = x.shape
+    if shape[1] != COLOURS:  # one by one
+        x = x.reshape(-1, 1, *shape[2:])
+    level = _noise(sigma, x, opened.white)
+    chosen: dict[str, float | tuple[float, ...]] = {}
+    if sigma is None:
+        found = tuple((level * opened.white).tolist())
+        chosen["sigma"] = found[0] if len(found) == 1 else found
+    net = denoiser(network, x.shape[1], x.device)
+
+    def work(piece: torch.Tensor, images: slice, frame: tuple[slice, slice]) -> torch.Tensor:
+        there = level[images] if level.ndim == 1 else level[frame].expand(len(piece), 1, -1, -1)
+        cleaned: torch.Tensor = net(piece, there)
+        return cleaned
+
+    with in_use(net):
+        result = tiled(work, x, reach=net.reach, multiple=net.multiple, callback=callback, chosen=chosen)
+    return opened.back(result.reshape(shape))
+
+
+class _Opened(NamedTuple):
+    """An image as a network takes it, and the way back."""
+
+    batch: torch.Tensor  #: (batch, channels, y, x), float32, white is 1
+    white: float
+    back: Callable[[torch.Tensor], Array]
+
+
+def _opened(image: Array, data_range: float | None, channel_axis: int | None) -> _Opened:
+    image = image if hasattr(image, "shape") else from_python(image, "image")
+    white, why = _white(image, data_range)
+    x = floating(image, "image")
+    if not is_numpy(x) and not isinstance(x, torch.Tensor):
+        raise TypeError(f"image is a {kind(x)}; pass a NumPy array or a torch tensor")
+    axis = None if channel_axis is None else checked_axis(channel_axis, x.ndim, "channel_axis", "image")
+    if x.ndim < 2 + (axis is not None):
+        raise ValueError(f"image has shape {tuple(x.shape)}; (..., y, x) is wanted, and channel_axis of the colours")
+    peak = scalar(abs(x).max())
+    if peak > OVERSHOOT * white:
+        raise ValueError(
+            f"image reaches {peak:g} but its white is {white:g}{why}; pass data_range, the value of white in this image"
+        )
+    xp = namespace(x)
+    moved = x[..., None, :, :] if axis is None else xp.moveaxis(x, axis, -3)
+    units: torch.Tensor
+    if is_numpy(x):
+        scaled = np.empty(moved.shape, np.float32)  # its own memory: what came may be read-only, or run backwards
+        np.multiply(moved, 1 / white, out=scaled, casting="same_kind")
+        units = torch.as_tensor(scaled)
+    else:
+        units = moved.detach().to(torch.float32) / white
+    ahead = tuple(units.shape[:-3])
+
+    def back(result: torch.Tensor) -> Array:
+        y: Any = (result * white).reshape(*ahead, *result.shape[1:])
+        y = y.numpy().astype(x.dtype, copy=False) if is_numpy(x) else y.to(x.dtype)
+        return y[..., 0, :, :] if axis is None else xp.moveaxis(y, -3, axis)
+
+    return _Opened(units.reshape(-1, *units.shape[-3:]), white, back)
+
+
+def _white(image: Array, data_range: float | None) -> tuple[float, str]:
+    """The value of white, and in a message where it comes from."""
+    if data_range is not None:
+        return number(data_range, "data_range", above=0.0), ""
+    name = str(getattr(image, "dtype", "")).rpartition(".")[2]
+    if "int" not in name:
+        return 1.0, f", as that of {name} images"
+    info = np.iinfo(name)
+    if info.bits > SMALL_BITS:
+        raise ValueError(f"image has dtype {name}, whose range says nothing of its white; pass data_range")
+    return float(info.max), f", the largest of {name}"
+
+
+def _noise(sigma: float | Array | None, x: torch.Tensor, white: float) -> torch.Tensor:
+    """The noise level in units of white: one an image, shape (batch,), or one a sample, shape (y, x)."""
+    if sigma is None:
+        return noise_levels(x)
+    if getattr(sigma, "ndim", 0):
+        level = floating(sigma, "sigma")
+        if tuple(level.shape) != tuple(x.shape[2:]):
+            raise ValueError(
+                f"sigma has shape {tuple(level.shape)} but the image {tuple(x.shape[2:])}; pass a number or that shape"
+            )
+        if bool((level < 0).any()):
+            raise ValueError("sigma has negative entries; a standard deviation is at least 0")
+        least = scalar(level.max())
+        found = torch.as_tensor(level / white, dtype=torch.float32, device=x.device)
+    else:
+        least = number(sigma, "sigma", minimum=0.0)
+        found = x.new_full((len(x),), least / white)
+    if least > white:
+        raise ValueError(f"sigma is {least:g}, more than white, which is {white:g}; both are in the units of image")
+    return found
+
+
+def _enlarged(
+    net: Any, bicubic: Bicubic, piece: torch.Tensor, images: slice, frame: tuple[slice, slice]
+) -> torch.Tensor:
+    """A piece of the batch, enlarged."""
+
+    def singly(work: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        y = work(x.reshape(-1, 1, *x.shape[2:]))
+        return y.reshape(*x.shape[:2], *y.shape[2:])
+
+    def interpolated(x: torch.Tensor) -> torch.Tensor:
+        return singly(lambda y: bicubic(mirrored(y, BICUBIC, BICUBIC)), x)
+
+    if piece.shape[1] != COLOURS:
+        return singly(net, piece)
+    share = piece.new_tensor(RGB_WEIGHTS)[:, None, None]
+    luma = (share * piece).sum(dim=1, keepdim=True) + BLACK / PEAK
+    # With the colour differences interpolated, what the luminance gains is gained by all three alike.
+    gain: torch.Tensor = (net(luma) - interpolated(luma)) / share.sum()
+    return interpolated(piece) + gain
