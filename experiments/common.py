@@ -6,7 +6,8 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,6 +160,23 @@ def data_folder() -> Path | None:
     named = os.environ.get("SIGDECONV_DATA")
     folder = Path(named) if named else ROOT / BESIDE
     return folder if folder.is_dir() else None
+
+
+@contextmanager
+def learning(threads: int = 1) -> Iterator[None]:
+    """What networks need while an experiment runs: torch, without which it is skipped, and so many threads."""
+    try:
+        import torch
+
+        import sigdeconv.transposed.weights  # noqa: F401 (needs safetensors)
+    except ImportError as error:
+        raise SkippedError(f"networks need torch and safetensors ({error}): pip install sigdeconv[learned]") from None
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def pyplot() -> Any:

@@ -18,7 +18,7 @@ import sigdeconv
 from sigdeconv import denoisers, metrics
 
 from . import denoising_figures as figures
-from .common import Chapter, Column, SkippedError, Study, Table, signed
+from .common import Chapter, Column, Study, Table, learning, signed
 
 TITLE = "Denoising: what is left where there is no blur to undo"
 
@@ -144,7 +144,11 @@ def compare_colours(scenes: Mapping[str, Numbers], study: Study) -> list[dict[st
 
 def run(study: Study) -> Chapter:
     """Denoise photographs that the network has not seen."""
-    _require_network()
+    with learning():
+        return _run(study)
+
+
+def _run(study: Study) -> Chapter:
     side = min(SIDE, study.size)
     scenes = {name: scene(name, side) for name in SCENES}
     rows = compare(scenes, study)
@@ -168,7 +172,7 @@ def run(study: Study) -> Chapter:
         ),
         figures.coloured(study, coloured, sigma=SHOWN),
         Table(
-            "denoising_colour",
+            "denoising-colour",
             f"In colour, means over {len(COLOUR_SCENES)} photographs. The colours of a scene have their edges in "
             "common: taken together they are worth more.",
             COLOUR_COLUMNS,
@@ -176,14 +180,6 @@ def run(study: Study) -> Chapter:
         ),
     ]
     return chapter
-
-
-def _require_network() -> None:
-    try:
-        import sigdeconv.transposed.pretrained  # noqa: F401
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        raise SkippedError(f"{missing} is missing; pip install sigdeconv[learned]") from None
 
 
 def _each_colour(function: Denoise, image: Numbers, sigma: float) -> Numbers:

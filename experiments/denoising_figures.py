@@ -41,7 +41,7 @@ def images(study: Study, rows: Rows, methods: Mapping[str, Any], *, sigma: float
     figure.colorbar(drawn, ax=axes[1, :], label="error [grey levels]", extend="both", shrink=0.9)
     figure.suptitle("Without blur an inverse has nothing to undo: the noise stays", weight="bold")
     caption = "Above: a detail of one photograph, grey levels from 0 to 255. Below: estimate minus truth."
-    return study.save(figure, "denoising_images", caption)
+    return study.save(figure, "denoising-images", caption)
 
 
 def curves(study: Study, rows: Rows, methods: Mapping[str, Any], colours: Mapping[str, str]) -> Figure:
@@ -63,7 +63,7 @@ def curves(study: Study, rows: Rows, methods: Mapping[str, Any], colours: Mappin
     axes.set_title("What each takes off")
     axes.grid(axis="y")
     axes.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return study.save(figure, "denoising_curves", "Means over the photographs.")
+    return study.save(figure, "denoising-curves", "Means over the photographs.")
 
 
 def coloured(study: Study, rows: Rows, *, sigma: float) -> Figure:
@@ -77,7 +77,7 @@ def coloured(study: Study, rows: Rows, *, sigma: float) -> Figure:
         show(ax, np.clip(_cut(row["estimate"], name) / PEAK, 0, 1), row["method"].replace(", ", ",\n"))
         ax.set_xlabel(f"{row['psnr']:.2f} dB", fontsize=10)
     figure.suptitle(f"In colour, σ = {sigma:g}: taken together, the colours help one another", weight="bold")
-    return study.save(figure, "denoising_colour", "A detail of one photograph.")
+    return study.save(figure, "denoising-colour", "A detail of one photograph.")
 
 
 def _cut(image: Numbers, name: str) -> Numbers:

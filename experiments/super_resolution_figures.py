@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 PEAK = 255.0
 ZOOM = 48  # pixels of the large grid
 #: Where to look: the corner of a zoom (row, column), as a share of the side.
-PLACES = {"camera": (0.27, 0.42), "astronaut": (0.12, 0.38), "coffee": (0.45, 0.45)}
+PLACES = {"camera": (0.2, 0.35), "astronaut": (0.2, 0.2), "coffee": (0.3, 0.1)}
 OTHER_SCENE = "astronaut"
 
 
@@ -41,7 +41,7 @@ def crops(study: Study, rows: Rows, methods: Mapping[str, Any], *, scale: int) -
             ax.set_xlabel(_broken(methods[key].label), fontsize=8.5)
     figure.suptitle(f"The same detail, enlarged {scale} times (PSNR of the whole crop)", weight="bold")
     caption = "Grey levels from 0 to 255. What is finer than the given pixels can be guessed, not seen."
-    return study.save(figure, "super_resolution_crops", caption)
+    return study.save(figure, "super_resolution-crops", caption)
 
 
 def gains(study: Study, rows: Rows, methods: Mapping[str, Any], colours: Mapping[str, str]) -> Figure:
@@ -65,7 +65,7 @@ def gains(study: Study, rows: Rows, methods: Mapping[str, Any], colours: Mapping
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.legend(fontsize=8.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return study.save(figure, "super_resolution_gains", "Bars: means; dots: the photographs.")
+    return study.save(figure, "super_resolution-gains", "Bars: means; dots: the photographs.")
 
 
 def other_shrinkings(
@@ -96,8 +96,9 @@ def other_shrinkings(
         show(ax, _cut(shown[key]["estimate"], corner, ZOOM), f"{shown[key]['psnr']:.2f} dB", **grey)
         ax.set_xlabel(_broken(methods[key].label), fontsize=8.5)
     right.suptitle(f"{shrinkings['blurred'].label}".replace("\n", " "), fontsize=10.5)
+    figure.suptitle("A deconvolution can be told how the photograph was shrunk; a network cannot", weight="bold")
     caption = "The deconvolution is told how the photograph was shrunk; the network knows the way it was taught."
-    return study.save(figure, "super_resolution_other", caption)
+    return study.save(figure, "super_resolution-other", caption)
 
 
 def _corner(name: str, shape: Sequence[int], multiple: int) -> tuple[int, int]:

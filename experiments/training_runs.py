@@ -60,7 +60,7 @@ def gather(folders: Iterable[Path] = ()) -> Pictures:
     """The photographs of scikit-image and of the folders (or of ``kodak24`` in them), without those held out."""
     import skimage.data
 
-    from sigdeconv.transposed._patches import as_bytes, read_photographs
+    from sigdeconv.transposed.training import as_bytes, read_photographs
 
     found: dict[str, Numbers] = {}
     for name in OURS:

@@ -128,8 +128,8 @@ def chosen_weight(
     it choose next to no weight. The cautious rule first asks cross-validation, which finds the level along with the
     weight, and goes on from there with the larger of the two levels.
 
-    `sparse` says that there are samples between the data; `first` is then to be the noise's own scale, its variance over
-    the prior's cost.
+    `sparse` says that there are samples between the data; `first` is then to be the noise's own scale, its variance
+    over the prior's cost.
     """
     done: dict[int, Trial] = {}
     least = -SPARSE_REACH if sparse else -REACH

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from .._array import number, shown
 from . import _checkpoints
-from ._patches import Batches, Photographs, read_photographs
+from ._patches import Batches, Photographs, as_bytes, read_photographs
 from ._plan import Plan, learning_rate
 from ._run import Batch, Loss, Run, fastest_convolutions
 from .degradations import GaussianNoise, Shrink
@@ -31,6 +31,7 @@ __all__ = [
     "Plan",
     "Shrink",
     "Trained",
+    "as_bytes",
     "charbonnier",
     "learned",
     "learning_rate",

@@ -15,6 +15,7 @@ NAMES = (
     "noise_levels",
     "camera_shake",
     "variational",
+    "networks",
 )
 
 
