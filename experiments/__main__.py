@@ -8,7 +8,19 @@ from pathlib import Path
 
 import click
 
-from . import blind, boundaries, confocal, hubble, recovery, report, scenarios, selection, signals
+from . import (
+    blind,
+    boundaries,
+    confocal,
+    features,
+    hubble,
+    recovery,
+    report,
+    scenarios,
+    segmentation,
+    selection,
+    signals,
+)
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
@@ -18,6 +30,8 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "signals": (signals.TITLE, signals.run),
     "selection": (selection.TITLE, selection.run),
     "blind": (blind.TITLE, blind.run),
+    "features": (features.TITLE, features.run),
+    "segmentation": (segmentation.TITLE, segmentation.run),
     "confocal": (confocal.TITLE, confocal.run),
     "hubble": (hubble.TITLE, hubble.run),
 }
@@ -35,7 +49,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
 def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
     """Run experiments (all of them by default) and write OUT/index.html.
 
-    They are: recovery, scenarios, boundaries, signals, selection, blind, confocal, hubble.
+    They are: recovery, scenarios, boundaries, signals, selection, blind, features, segmentation, confocal, hubble.
 
     \b
     Examples:

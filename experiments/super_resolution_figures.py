@@ -24,7 +24,8 @@ def crops(study: Study, rows: Rows, methods: Mapping[str, Any], *, scale: int) -
     plt = pyplot()
     shown = [row for row in rows if row["scale"] == scale]
     names = list(dict.fromkeys(row["scene"] for row in shown))
-    figure, axes = plt.subplots(len(names), len(methods) + 3, figsize=(16.5, 2.35 * len(names) + 0.5))
+    size = (16.5, 2.35 * len(names) + 0.5)
+    figure, axes = plt.subplots(len(names), len(methods) + 3, figsize=size, squeeze=False)
     for line, name in zip(axes, names, strict=True):
         mine = {row["key"]: row for row in shown if row["scene"] == name}
         first = next(iter(mine.values()))
