@@ -97,10 +97,10 @@ def denoise(job: Job, sigma: float | None, network: str | None, data_range: floa
 
 
 def learned_prior(plane: Any, sigma: float) -> Any:
-    """The packaged denoiser as the prior of plug-and-play, whatever the units of the image."""
-    from sigdeconv.transposed import denoise
+    """The packaged denoiser as the prior of plug-and-play; it loads when it is first asked."""
+    from sigdeconv.transposed import prior
 
-    return denoise(plane, sigma=sigma, data_range=max(float(abs(plane).max()), sigma) or 1.0)
+    return prior(plane, sigma)
 
 
 def _with_opacity(large: Opened, image: Opened, scale: int) -> Opened:

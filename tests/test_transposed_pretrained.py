@@ -286,6 +286,20 @@ def test_it_is_a_prior_for_plug_and_play():
     scene = (100.0 * ((x // 8 + y // 8) % 2)).astype(np.float32)
     psf = sigdeconv.psf.gaussian((7, 7), 1.0)
     noisy = sigdeconv.Convolution(psf, scene.shape, boundary="periodic")(scene)
-    prior = partial(denoise, network=Denoiser(1, width=4, generator=0), data_range=255)
-    restored = sigdeconv.plug_and_play(noisy, psf, denoiser=prior, sigma=1.0, num_iter=3, boundary="periodic")
+    network = Denoiser(1, width=4, generator=0)
+    by_hand = partial(denoise, network=network, data_range=1000)
+    restored = sigdeconv.plug_and_play(noisy, psf, denoiser=by_hand, sigma=1.0, num_iter=3, boundary="periodic")
     assert restored.shape == scene.shape
+
+
+def test_the_prior_knows_no_units(monkeypatch):
+    from sigdeconv.transposed import pretrained
+
+    net = Denoiser(1, width=8, generator=0)
+    monkeypatch.setattr(pretrained, "denoiser", lambda network, channels, device: net)
+    x = image(20, 24) - 0.5
+    expected = denoise(x, 0.1, network=net)
+    for units in (1e-3, 1.0, 4095.0):
+        found = pretrained.prior(units * x, units * 0.1)
+        np.testing.assert_allclose(found, units * expected, atol=1e-5 * units)
+    assert not pretrained.prior(np.zeros((8, 8)), 0.0).any()

@@ -26,7 +26,7 @@ from .summary import LayerTable, Row, layer_table
 if TYPE_CHECKING:
     from . import degradations, initialisation, layers, models, training, weights
     from .layers import ResizeConv, SubpixelConv, TransposedUpsample
-    from .pretrained import denoise, upscale
+    from .pretrained import denoise, prior, upscale
 
 # Name -> the module that has it, which imports torch; a module's own name is that module.
 _WITH_TORCH = {
@@ -38,6 +38,7 @@ _WITH_TORCH = {
     "initialisation": "initialisation",
     "layers": "layers",
     "models": "models",
+    "prior": "pretrained",
     "training": "training",
     "upscale": "pretrained",
     "weights": "weights",
@@ -67,6 +68,7 @@ __all__ = [
     "output_padding_for",
     "overlap_count",
     "parameter_count",
+    "prior",
     "receptive_field",
     "samples_seen",
     "training",

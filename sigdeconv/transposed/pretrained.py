@@ -22,7 +22,7 @@ from ._tiles import Progress, tiled
 from ._upscaling import checked_scale
 from .bicubic import BLACK, PEAK, RGB_WEIGHTS
 
-__all__ = ["denoise", "upscale"]
+__all__ = ["denoise", "prior", "upscale"]
 
 COLOURS = 3  # channels that are taken for red, green and blue
 OVERSHOOT = 2.0  # of the data range: noise exceeds white, but by so much only in other units
@@ -153,7 +153,7 @@ def denoise(
     do not matter to them: ``f(a x, a sigma) = a f(x, sigma)``. Noise that is not white (compressed or resampled
     pictures, what a deconvolution leaves) looks like detail to them and is kept in part.
 
-    As the prior of `sigdeconv.plug_and_play` it is ``partial(denoise, data_range=...)``.
+    As the prior of `sigdeconv.plug_and_play` take `prior`.
 
     Tiles overlap by what the network sees, so the result does not depend on them. It is computed in float32, where the
     image lies; no gradient is kept.
@@ -187,6 +187,48 @@ def denoise(
     with in_use(net):
         result = tiled(work, x, reach=net.reach, multiple=net.multiple, callback=callback, chosen=chosen)
     return opened.back(result.reshape(shape))
+
+
+def prior(image: Array, sigma: float) -> Array:
+    """The packaged denoiser as a prior: ``sigdeconv.plug_and_play(image, psf, denoiser=sigdeconv.transposed.prior)``.
+
+    Parameters
+    ----------
+    image : array, shape (..., y, x)
+        NumPy array or torch tensor, in any units.
+    sigma : float
+        Standard deviation of the noise, in units of `image`.
+
+    Returns
+    -------
+    array
+        As `denoise` gives it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described.
+
+    Notes
+    -----
+    The network has no bias and knows no units, so nothing has to be said of white: estimates along the way of an
+    iteration overshoot it, and past the frame by far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sigdeconv
+    >>> scene = 100.0 * (np.add.outer(np.arange(48) // 16, np.arange(48) // 16) % 2)
+    >>> psf = sigdeconv.psf.gaussian((9, 9), sigma=1.2)
+    >>> blurred = sigdeconv.Convolution(psf, scene.shape, boundary="periodic")(scene)
+    >>> noisy = blurred + np.random.default_rng(0).standard_normal(scene.shape)
+    >>> restored = sigdeconv.plug_and_play(noisy, psf, denoiser=prior, sigma=1.0, boundary="periodic")
+    >>> bool(np.std(restored - scene) < 0.5 * np.std(noisy - scene))
+    True
+    """
+    x = floating(image, "image")
+    strength = number(sigma, "sigma", minimum=0.0)
+    return denoise(x, strength, data_range=max(scalar(abs(x).max()), strength) or 1.0)
 
 
 class _Opened(NamedTuple):
