@@ -16,6 +16,9 @@ import numpy as np
 # Energies (sums of squares) of an array within which products neither overflow nor vanish.
 MODERATE = {"float32": (1e-32, 1e26), "float64": (1e-100, 1e100)}
 
+# Numbers beyond these, whose squares leave the range of a float, are mistakes, or would divide by zero.
+TINY, HUGE = 1e-100, 1e100
+
 Array = Any  #: an array-API array; a result is of the kind of the image that came in
 
 
@@ -249,6 +252,8 @@ def number(
         raise ValueError(f"{name} is {result}; a finite number is wanted")
     if result < minimum:
         raise ValueError(f"{name} is {result:g}; it must be at least {minimum:g}")
+    if result and not TINY <= abs(result) <= HUGE:
+        raise ValueError(f"{name} is {result:g}; a number between {TINY:g} and {HUGE:g} in size is wanted, or 0")
     if result <= above:
         raise ValueError(f"{name} is {result:g}; it must be larger than {above:g}")
     if result > maximum:

@@ -221,3 +221,10 @@ def test_choice():
     for value in ("c", None, 1, ["a"]):
         with pytest.raises(ValueError, match=re.escape(f"boundary is {value!r}; pass one of 'a', 'b'")):
             _array.choice(value, ("a", "b"), "boundary")
+
+
+@pytest.mark.parametrize("value", [1e308, -1e200, 1e-320])
+def test_numbers_out_of_range_are_refused(value):
+    with pytest.raises(ValueError, match=r"sigma is .*; a number between 1e-100 and 1e\+100 in size is wanted, or 0"):
+        number(value, "sigma")
+    assert number(0.0, "sigma") == 0

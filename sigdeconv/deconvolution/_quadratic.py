@@ -64,7 +64,8 @@ class Scene:
                 )
             boundary = blur.boundary
         samples = blur.psf if blur is not None else psf
-        kernel: Any = None if samples is None else psf_for(samples, image, signed=True)
+        by_otf = blur is not None and samples is None
+        kernel: Any = None if by_otf else psf_for(samples, image, signed=True)
         ndim = blur.ndim if blur is not None else kernel.ndim
         shape = tuple(image.shape[image.ndim - ndim :])
         stride = (1,) * ndim if blur is None else blur.stride

@@ -130,6 +130,11 @@ def plug_and_play(
     """
     image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
     blur = operator(psf, image, boundary)
+    if channel_axis is not None and image.ndim == blur.ndim:
+        raise ValueError(
+            f"image has {image.ndim} dimensions, colours among them, and psf {blur.ndim}; pass channel_axis=None, or a "
+            "psf of fewer dimensions"
+        )
     algorithm = choice(algorithm, ALGORITHMS, "algorithm")
     strength = number(strength, "strength", above=0.0)
     steps = NUM_ITER if num_iter is None else checked_num_iter(num_iter)
