@@ -226,5 +226,5 @@ def test_choice():
 @pytest.mark.parametrize("value", [1e308, -1e200, 1e-320])
 def test_numbers_out_of_range_are_refused(value):
     with pytest.raises(ValueError, match=r"sigma is .*; a number between 1e-100 and 1e\+100 in size is wanted, or 0"):
-        number(value, "sigma")
-    assert number(0.0, "sigma") == 0
+        _array.number(value, "sigma")
+    assert _array.number(0.0, "sigma") == 0
