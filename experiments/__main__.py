@@ -20,6 +20,7 @@ from . import (
     segmentation,
     selection,
     signals,
+    training_habits,
 )
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
@@ -32,6 +33,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "blind": (blind.TITLE, blind.run),
     "features": (features.TITLE, features.run),
     "segmentation": (segmentation.TITLE, segmentation.run),
+    "training_habits": (training_habits.TITLE, training_habits.run),
     "confocal": (confocal.TITLE, confocal.run),
     "hubble": (hubble.TITLE, hubble.run),
 }
@@ -49,7 +51,8 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
 def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
     """Run experiments (all of them by default) and write OUT/index.html.
 
-    They are: recovery, scenarios, boundaries, signals, selection, blind, features, segmentation, confocal, hubble.
+    They are: recovery, scenarios, boundaries, signals, selection, blind, features, segmentation, training_habits,
+    confocal, hubble.
 
     \b
     Examples:
