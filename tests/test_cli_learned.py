@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,3 +174,13 @@ def test_the_learned_prior_of_plug_and_play():
     psf = sigdeconv.psf.gaussian((9, 9), 1.0)
     expected = sigdeconv.plug_and_play(x, psf, denoiser=sigdeconv.transposed.prior, num_iter=2, sigma=3)
     np.testing.assert_allclose(io.read("b.tif").data, expected, atol=0.5)
+
+
+@pytest.mark.parametrize(("command", "function"), [("upscale", upscale), ("denoise", denoise)])
+def test_defaults_and_names_are_those_of_the_library(command, function):
+    told = cli.cli.commands[command].make_context(command, ["a.png", "-o", "b.png"]).params
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in ("image", "callback", "channel_axis"):
+            continue
+        wanted = 2 if name == "scale" else parameter.default  # the command has a default for it
+        assert told[name] == wanted, name

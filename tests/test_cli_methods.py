@@ -460,7 +460,8 @@ def test_estimate_noise_takes_sections_and_colours_for_what_they_are() -> None:
 
 # ---------------------------------------------------------------------------------------------------- manners
 
-METHODS = sorted(set(cli.cli.commands) - {"psf", "info"})
+LEARNED = {"upscale", "denoise"}  # which need torch: tests/test_cli_learned.py
+METHODS = sorted(set(cli.cli.commands) - {"psf", "info"} - LEARNED)
 
 # What has another form in the command, and what the command has no option for: arrays, functions.
 NOT_COMPARED = {"psf", "image", "frames", "channel_axis", "denoiser", "factor", "shifts"}
