@@ -28,7 +28,7 @@ Numbers = np.ndarray[Any, Any]
 
 SCALE = 2
 LEVELS = 255.0
-STEPS = {"many": 350, "few": 350}
+STEPS = {"many": 225, "few": 225}
 SEEDS, PLAIN_SEEDS = 2, 3  # of every habit, and of the recipe that all are compared with
 CHECK_EVERY = 25  # steps
 PATIENCE = 3  # checks in a row that are no better end a run
