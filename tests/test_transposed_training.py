@@ -436,6 +436,8 @@ def test_noise_is_of_the_strength_that_is_told():
     assert float(255 * sigma.max()) <= 50
     np.testing.assert_allclose((noisy - target).std(dim=(1, 2, 3)), sigma, rtol=0.02)
     assert GaussianNoise(0, 5, channels=3)(clean, torch.Generator())[1].shape[1] == 3
+    (_, leaning), _ = GaussianNoise(10, 50, lean=2.0)(clean, torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(255 * leaning - 10, (255 * sigma - 10) ** 2 / 40, rtol=1e-4)
 
 
 def test_colour_jitter_by_hand():

@@ -46,7 +46,8 @@ class Plan:
         Steps between two lines of the log.
     precision : {"float32", "bfloat16", "float16", "auto"}
         What products are computed with. "auto" is bfloat16 on a GPU that has it, else float16 there, and float32 on a
-        CPU, where bfloat16 is faster only if the processor has instructions for it; float16 needs a GPU.
+        CPU, where bfloat16 is faster only if the processor has instructions for it; float16 needs a GPU. bfloat16 has
+        steps of 1/256 near 1: what is to be learned must be coarser than that.
     seed : int
         Of the random numbers that the network draws in training (dropout).
     """

@@ -66,9 +66,12 @@ class GaussianNoise:
     Parameters
     ----------
     lowest, highest : float
-        Standard deviations between which each patch's is drawn, evenly; in grey levels of 255.
+        Standard deviations between which each patch's is drawn; in grey levels of 255.
     channels : {1, 3}
         1 makes the patches grey.
+    lean : float
+        1 draws evenly; a number ``p`` above draws ``lowest + (highest - lowest) u^p`` with ``u`` even between 0 and 1,
+        so weak noise more often. The loss of weak noise is small, and a network would learn little of it.
 
     Notes
     -----
@@ -78,8 +81,10 @@ class GaussianNoise:
     lowest: float = 0.0
     highest: float = 55.0
     channels: int = 1
+    lean: float = 1.0
 
     def __post_init__(self) -> None:
+        number(self.lean, "lean", above=0.0)
         number(self.highest, "highest", minimum=number(self.lowest, "lowest", minimum=0.0))
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; pass 1 or 3")
@@ -88,7 +93,7 @@ class GaussianNoise:
         """``((noisy, sigma), clean)``; sigma has shape (count,) and is in units of the patches, 1 for white."""
         clean = to_grey(patches) if self.channels == 1 else patches
         chance = torch.rand(len(clean), generator=generator, device=clean.device)
-        sigma = (self.lowest + (self.highest - self.lowest) * chance) / LEVELS
+        sigma = (self.lowest + (self.highest - self.lowest) * chance**self.lean) / LEVELS
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         return (clean + sigma[:, None, None, None] * noise, sigma), clean
 
