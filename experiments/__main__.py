@@ -39,7 +39,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
 }
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"NAMES: {', '.join(EXPERIMENTS)}.")
 @click.argument("names", nargs=-1, type=click.Choice([*EXPERIMENTS]), metavar="[NAME]...")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of all random numbers.")
 @click.option("--out", default=Path("results"), show_default=True, type=click.Path(path_type=Path, file_okay=False))
@@ -50,9 +50,6 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
 )
 def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
     """Run experiments (all of them by default) and write OUT/index.html.
-
-    They are: recovery, scenarios, boundaries, signals, selection, blind, features, segmentation, training_habits,
-    confocal, hubble.
 
     \b
     Examples:

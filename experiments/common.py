@@ -214,6 +214,12 @@ def box(axes: Any, corner: tuple[int, int], size: tuple[int, int], colour: str =
     axes.add_patch(Rectangle((x - 0.5, y - 0.5), w, h, fill=False, edgecolor=colour, linewidth=1.4))
 
 
+def mean(values: Iterable[float]) -> float:
+    """The mean; of nothing, not a number."""
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else math.nan
+
+
 def signed(value: float, digits: int = 1) -> str:
     """A number with its sign, and a minus that is one."""
     return f"{value:+.{digits}f}".replace("-", "−")

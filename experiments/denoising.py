@@ -18,7 +18,7 @@ import sigdeconv
 from sigdeconv import denoisers, metrics
 
 from . import denoising_figures as figures
-from .common import Chapter, Column, Study, Table, learning, signed
+from .common import Chapter, Column, Study, Table, learning, mean, signed
 
 TITLE = "Denoising: what is left where there is no blur to undo"
 
@@ -192,30 +192,29 @@ def _line(key: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     at = {sigma: [row for row in mine if row["sigma"] == sigma] for sigma in SIGMAS}
     return {
         "method": METHODS[key].label,
-        **{f"psnr{sigma:g}": _mean(found, "psnr") for sigma, found in at.items()},
-        "ssim": _mean(at[SHOWN], "ssim"),
-        "seconds": _mean(at[SHOWN], "seconds"),
+        **{f"psnr{sigma:g}": mean(row["psnr"] for row in found) for sigma, found in at.items()},
+        "ssim": mean(row["ssim"] for row in at[SHOWN]),
+        "seconds": mean(row["seconds"] for row in at[SHOWN]),
     }
 
 
 def _coloured_line(method: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     mine = [row for row in rows if row["method"] == method]
     return {"method": method} | {
-        f"psnr{sigma:g}": _mean([row for row in mine if row["sigma"] == sigma], "psnr") for sigma in SIGMAS
+        f"psnr{sigma:g}": mean(row["psnr"] for row in mine if row["sigma"] == sigma) for sigma in SIGMAS
     }
 
 
 def _finding(rows: Sequence[Mapping[str, Any]], coloured: Sequence[Mapping[str, Any]]) -> str:
     def gain(key: str, sigma: float) -> float:
         found = {
-            k: _mean([row for row in rows if row["key"] == k and row["sigma"] == sigma], "psnr")
-            for k in (key, "inverse")
+            k: mean(row["psnr"] for row in rows if row["key"] == k and row["sigma"] == sigma) for k in (key, "inverse")
         }
         return found[key] - found["inverse"]
 
     left = max(float(np.abs(row["estimate"] - row["noisy"]).max()) for row in rows if row["key"] == "inverse")
     together, apart = (
-        _mean([row for row in coloured if row["method"] == way and row["sigma"] == SHOWN], "psnr")
+        mean(row["psnr"] for row in coloured if row["method"] == way and row["sigma"] == SHOWN)
         for way in ("learned, colours together", "learned, colour by colour")
     )
     known = ", ".join(f"{METHODS[key].label} {signed(gain(key, SHOWN))}" for key in ("wiener", "tv", "nlm"))
@@ -225,7 +224,3 @@ def _finding(rows: Sequence[Mapping[str, Any]], coloured: Sequence[Mapping[str, 
         f"transposed convolutions {signed(gain('learned', SHOWN))} ({signed(gain('learned-blind', SHOWN))} when it is "
         f"not told the noise level); colours taken together are worth {signed(together - apart)} more."
     )
-
-
-def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
-    return float(np.mean([row[key] for row in rows]))

@@ -18,7 +18,7 @@ import numpy as np
 import sigdeconv
 from sigdeconv import metrics
 
-from .common import Chapter, Column, Study, Table, pyplot, show, signed
+from .common import Chapter, Column, Study, Table, mean, pyplot, show, signed
 
 TITLE = "Six classical scenarios: automatic against oracle"
 
@@ -177,20 +177,16 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         mine = [row for row in rows if row["key"] == key]
         line: dict[str, Any] = {"key": key, "method": mine[0]["method"]}
         for scenario in SCENARIOS:
-            line[scenario] = _mean([row["isnr"] for row in mine if row["scenario"] == scenario])
+            line[scenario] = mean([row["isnr"] for row in mine if row["scenario"] == scenario])
         line |= {
-            "mean": _mean([row["isnr"] for row in mine]),
-            "loss": _mean([row["loss"] for row in mine]),
+            "mean": mean([row["isnr"] for row in mine]),
+            "loss": mean([row["loss"] for row in mine]),
             "worst": max(row["loss"] for row in mine),
-            "seconds": _mean([row["seconds"] for row in mine]),
+            "seconds": mean([row["seconds"] for row in mine]),
         }
         result.append(line)
     highest = max(line["mean"] for line in result)
     return [line | {"marked": line["mean"] == highest} for line in result]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
 
 
 SUMMARY = (
@@ -208,7 +204,7 @@ def finding(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = sorted(summarise(rows), key=lambda line: -line["mean"])
     ranked = ", ".join(f"{line['method']} {signed(line['mean'])} dB" for line in lines)
     chosen = [row for row in rows if METHODS[row["key"]].parameter]
-    loss, worst = _mean([row["loss"] for row in chosen]), max(row["loss"] for row in chosen)
+    loss, worst = mean([row["loss"] for row in chosen]), max(row["loss"] for row in chosen)
     return (
         f"Mean gain in ISNR over {len({(r['picture'], r['scenario']) for r in rows})} images, no parameter given: "
         f"{ranked}. A parameter tuned with the truth in hand would add {loss:.2f} dB on average and {worst:.2f} dB at "
@@ -224,7 +220,7 @@ def _bars(study: Study, rows: Sequence[Mapping[str, Any]]) -> Any:
     colours = plt.get_cmap("tab10")
     for i, line in enumerate(lines):
         places = np.arange(len(SCENARIOS)) + (i - (len(lines) - 1) / 2) * width
-        best = [_mean([r["oracle"] for r in rows if (r["key"], r["scenario"]) == (line["key"], s)]) for s in SCENARIOS]
+        best = [mean([r["oracle"] for r in rows if (r["key"], r["scenario"]) == (line["key"], s)]) for s in SCENARIOS]
         axes.bar(places, [line[s] for s in SCENARIOS], width * 0.92, color=colours(i), label=line["method"])
         axes.plot(places, best, "_", color="black", markersize=5, label="oracle" if i == len(lines) - 1 else None)
     axes.axhline(0, color="black", linewidth=0.8)

@@ -8,9 +8,8 @@ convolution. A threshold and a watershed, which learn nothing, stand beside them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from . import segmentation_cells as cells
 from . import segmentation_figures as figures
-from .common import Chapter, SkippedError, Study, Table, signed
+from .common import Chapter, Study, Table, learning, mean, signed
 
 if TYPE_CHECKING:
     import torch
@@ -189,11 +188,11 @@ def finding(rows: Sequence[Mapping[str, Any]], real: Sequence[Mapping[str, Any]]
         for what in ("upsampling", "skips")
     )
     parts = [
-        f"{signed(_mean(found['iou']), 3)} in IoU and {signed(_mean(found['f1']), 3)} in the F1 of the cells "
+        f"{signed(mean(found['iou']), 3)} in IoU and {signed(mean(found['f1']), 3)} in the F1 of the cells "
         f"({_agreed(found['f1'])} of F1)"
         for found in (up, skips)
     ]
-    scores = {key: _mean([row["f1"] for row in rows if row["key"] == key]) for key in LABELS}
+    scores = {key: mean([row["f1"] for row in rows if row["key"] == key]) for key in LABELS}
     listed = "; ".join(f"{figures.SHORT[key]}: {value:.2f}" for key, value in scores.items())
     counts = "; ".join(f"{row['each']} ({figures.SHORT[row['key']]})" for row in real if row["image"] == "coins")
     text = (
@@ -204,13 +203,9 @@ def finding(rows: Sequence[Mapping[str, Any]], real: Sequence[Mapping[str, Any]]
     return text.replace("U-Net", "U\0Net").replace("-", "−").replace("\0", "-")
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
 def _weighed(up: Mapping[str, list[float]], skips: Mapping[str, list[float]], measure: str, name: str) -> str:
     """Which of the two changed more, and how many times as much."""
-    layer, paths = abs(_mean(up[measure])), abs(_mean(skips[measure]))
+    layer, paths = abs(mean(up[measure])), abs(mean(skips[measure]))
     more, less = ("skips", "upsampling layer") if paths > layer else ("upsampling layer", "skips")
     ratio = max(paths, layer) / max(min(paths, layer), 1e-9)
     return f"by {name} the {more} mattered {'over 20' if ratio > 20 else f'{ratio:.1f}'} times as much as the {less}"
@@ -222,24 +217,10 @@ def _agreed(found: Sequence[float]) -> str:
     return f"{len(found)} starts agree on the sign" if same else f"{len(found)} starts do not agree on the sign"
 
 
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """One thread for each network: two networks side by side keep two cores busier than one network on both."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise SkippedError("networks need torch: pip install sigdeconv[learned]") from None
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def run(study: Study) -> Chapter:
     """Train all networks from all starts, judge them on what they have not seen."""
-    with single_threaded(), ThreadPoolExecutor(WORKERS) as pool:
+    # Two networks side by side, of one thread each, keep two cores busier than one network on both.
+    with learning(), ThreadPoolExecutor(WORKERS) as pool:
         data = gather(study)
         starts = [study.seed * SEEDS + start for start in range(SEEDS)]
         # submitted one by one, so that an error ends the run at once

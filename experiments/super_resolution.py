@@ -20,7 +20,8 @@ from sigdeconv import metrics
 from sigdeconv.transposed import bicubic
 
 from . import super_resolution_figures as figures
-from .common import Chapter, Column, Study, Table, learning, signed
+from .common import Chapter, Column, Study, Table, learning, mean, signed
+from .super_resolution_shrinking import SHRINKINGS, bicubic_kernel, shrinking_operator
 
 TITLE = "Super-resolution: told how it was shrunk, or taught"
 
@@ -43,34 +44,6 @@ class Method(NamedTuple):
     label: str
     enlarge: Enlarge
 
-
-class Shrinking(NamedTuple):
-    """A way to halve a photograph: the kernel on one axis of the large grid, and the noise in grey levels."""
-
-    label: str
-    kernel: Numbers
-    sigma: float = 0.0
-
-
-def bicubic_kernel(scale: int) -> Numbers:
-    """The antialiased bicubic kernel on one axis of the large grid."""
-    away = 2 * scale - (0.5 if scale % 2 == 0 else 1.0)
-    taps = bicubic.cubic(np.arange(-away, away + 1) / scale)
-    return taps / taps.sum()
-
-
-def gaussian_kernel(sigma: float) -> Numbers:
-    """A Gaussian centred between two samples."""
-    taps = np.exp(-0.5 * (np.arange(-8.5, 9) / sigma) ** 2)
-    return taps / taps.sum()
-
-
-SHRINKINGS = {
-    "taught": Shrinking("as taught\n(bicubic kernel)", bicubic_kernel(2)),
-    "camera": Shrinking("as a camera does\n(mean of 2 × 2)", np.full(2, 0.5)),
-    "blurred": Shrinking("out of focus\n(Gaussian, 1.8 px)", gaussian_kernel(1.8)),
-    "noisy": Shrinking("as taught,\nwith noise of 5", bicubic_kernel(2), 5.0),
-}
 
 COLUMNS = (
     Column("method", "method"),
@@ -101,16 +74,6 @@ def scene(name: str, side: int) -> Numbers:
     half = bicubic.imresize(bicubic.luminance(image) if image.ndim == 3 else image, 0.5)
     top, left = SCENES[name]
     return bicubic.eight_bits(half[top : top + side, left : left + side])
-
-
-def shrinking_operator(kernel: Numbers, scale: int, shape: Sequence[int]) -> sigdeconv.Convolution:
-    """How a small photograph of that shape came from a large one.
-
-    Small sample i lies at ``scale * i + (scale - 1) / 2`` of the large grid, between samples if the scale is even.
-    """
-    origin = len(kernel) // 2 + (scale - 1) // 2
-    psf = np.outer(kernel, kernel).astype(np.float32)
-    return sigdeconv.Convolution(psf, shape, stride=scale, center=(origin, origin))
 
 
 def deconvolved(small: Numbers, scale: int, kernel: Numbers | None = None) -> Numbers:
@@ -224,7 +187,7 @@ def compare_layers(networks: Mapping[str, Any], scenes: Mapping[str, Numbers]) -
             {
                 "layer": LAYERS[kind],
                 "parameters": sum(p.numel() for p in net.parameters()),
-                **{key: _mean(found, key) for key in ("psnr", "ssim", "seconds")},
+                **{key: mean(row[key] for row in found) for key in ("psnr", "ssim", "seconds")},
             }
         )
     return rows
@@ -313,10 +276,10 @@ def _line(key: str, rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, 
     return {
         "method": METHODS[key].label,
         "parameters": f"{parameters[key]:,}" if key in parameters else "none",
-        **{f"psnr{scale}": _mean(found, "psnr") for scale, found in by_scale.items()},
-        "ssim2": _mean(by_scale[2], "ssim"),
-        "agreement": _mean(by_scale[2], "agreement"),
-        "seconds": _mean(by_scale[2], "seconds"),
+        **{f"psnr{scale}": mean(row["psnr"] for row in found) for scale, found in by_scale.items()},
+        "ssim2": mean(row["ssim"] for row in by_scale[2]),
+        "agreement": mean(row["agreement"] for row in by_scale[2]),
+        "seconds": mean(row["seconds"] for row in by_scale[2]),
     }
 
 
@@ -324,7 +287,7 @@ def _by_shrinking(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"method": method.label}
         | {
-            way: _mean([row for row in rows if row["key"] == key and row["shrinking"] == way], "psnr")
+            way: mean(row["psnr"] for row in rows if row["key"] == key and row["shrinking"] == way)
             for way in SHRINKINGS
         }
         for key, method in METHODS.items()
@@ -332,17 +295,17 @@ def _by_shrinking(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _finding(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> str:
-    def mean(key: str) -> float:
-        return _mean([row for row in rows if row["key"] == key and row["scale"] == 2], "psnr")
+    def doubled(key: str) -> float:
+        return mean(row["psnr"] for row in rows if row["key"] == key and row["scale"] == 2)
 
     def lead(way: str) -> float:
         found = {
-            key: _mean([row for row in others if row["key"] == key and row["shrinking"] == way], "psnr")
+            key: mean(row["psnr"] for row in others if row["key"] == key and row["shrinking"] == way)
             for key in ("deconvolution", "strong")
         }
         return found["strong"] - found["deconvolution"]
 
-    gained = {key: signed(mean(key) - mean("bicubic"), 2) for key in METHODS}
+    gained = {key: signed(doubled(key) - doubled("bicubic"), 2) for key in METHODS}
     return (
         f"×2 over bicubic interpolation: {gained['fast']} dB by the small learned transposed convolution and "
         f"{gained['strong']} dB by the large one; {gained['deconvolution']} dB by a deconvolution and "
@@ -350,7 +313,3 @@ def _finding(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, An
         f"large network is at {signed(lead('taught'), 2)} dB where the photograph was shrunk as it was taught, and at "
         f"{signed(lead('blurred'), 2)} dB where it was out of focus."
     )
-
-
-def _mean(rows: Sequence[Mapping[str, Any]], key: str) -> float:
-    return float(np.mean([row[key] for row in rows]))

@@ -7,7 +7,7 @@ one. A run that was interrupted, or stopped by ``--max-seconds``, goes on when i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,24 +95,14 @@ def train(recipe: Recipe, plan: Plan, pictures: Pictures, **options: Any) -> tup
     """Train by a recipe; the options are those of `training_runs.run`."""
     from sigdeconv.transposed import training
 
-    where = training.pick_device(options["device"])
     degrade = training.Shrink(recipe.scale)
-    batches = training.Batches(
-        training.Photographs(pictures.learned, scales=recipe.copies, device=where),
-        degrade,
-        size=degrade.patch_size(recipe.size),
-        count=recipe.count,
-        seed=plan.seed,
-        jitter=recipe.jitter,
-    )
     return training_runs.run(
-        recipe.name,
-        network(recipe, plan.seed),
-        recipe=asdict(recipe),
-        plan=plan,
-        batches=batches,
-        loss=training_runs.losses()[recipe.loss],
-        pictures=pictures,
+        recipe,
+        plan,
+        pictures,
+        model=network(recipe, plan.seed),
+        degrade=degrade,
+        size=degrade.patch_size(recipe.size),
         measure=judge(pictures.judged, recipe.scale),
         **options,
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import training_habits_figures as figures
 from . import training_runs
-from .common import Chapter, SkippedError, Study
+from .common import Chapter, Study, learning
 
 if TYPE_CHECKING:
     import torch
@@ -263,17 +263,11 @@ def compared(sources: Mapping[str, Corpus], study: Study) -> tuple[list[Outcome]
 
 def run(study: Study) -> Chapter:
     """All habits, with plenty of photographs and with one crop."""
-    try:
+    with learning():
         import torch
-    except ModuleNotFoundError:
-        raise SkippedError("networks need torch: pip install sigdeconv[learned]") from None
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+
         with torch.random.fork_rng(devices=[]):
             outcomes, tries = compared(corpora(), study)
-    finally:
-        torch.set_num_threads(before)
     names = {"many": "plenty of photographs", "few": f"one crop of {CROP[3]} × {CROP[3]} pixels"}
     first, *others = figures.tables(outcomes, tries, names)
     return Chapter(

@@ -162,14 +162,13 @@ def called(train: Callable[..., tuple[Trained, Path]], recipe: Any, plan: Plan, 
 
 
 def run(
-    name: str,
-    model: torch.nn.Module,
-    *,
-    recipe: Mapping[str, Any],
+    recipe: Any,
     plan: Plan,
-    batches: Callable[[int], Any],
-    loss: Callable[..., Any],
     pictures: Pictures,
+    *,
+    model: torch.nn.Module,
+    degrade: Callable[..., Any],
+    size: int,
     measure: Callable[[torch.nn.Module], dict[str, float]],
     out: Path,
     device: str,
@@ -178,9 +177,10 @@ def run(
     start: str | None = None,
     progress: bool = True,
 ) -> tuple[Trained, Path]:
-    """Train, or go on, and write ``OUT/NAME.safetensors``: the best weights so far with their record.
+    """Train by a recipe, or go on, and write ``OUT/NAME.safetensors``: the best weights so far with their record.
 
-    A new run begins with what the run `start` in the same folder has learned, wherever a weight has the same shape.
+    `degrade` makes inputs and targets of patches of `size` pixels. A new run begins with what the run `start` in the
+    same folder has learned, wherever a weight has the same shape.
 
     `measure` gives the figures of a network on the validation photographs; their "score" is what the run is judged by.
     """
@@ -188,19 +188,28 @@ def run(
 
     from sigdeconv.transposed import training, weights
 
-    recipe = dict(recipe)
+    name, told = recipe.name, asdict(recipe)
     if start is not None:
-        recipe["start"] = start
-        begin_with(model, out / start)
+        told["start"] = start
+        if not (out / name / training.CHECKPOINT).exists():
+            begin_with(model, out / start)
+    batches = training.Batches(
+        training.Photographs(pictures.learned, scales=recipe.copies, device=training.pick_device(device)),
+        degrade,
+        size=size,
+        count=recipe.count,
+        seed=plan.seed,
+        jitter=recipe.jitter,
+    )
     model.to(memory_format=torch.channels_last)  # in which a CPU's convolutions are faster
     trained = training.train(
         model,
         batches,
         plan,
-        loss=loss,
+        loss=losses()[recipe.loss],
         score=lambda net: measure(finished(net))["score"],
         folder=out / name,
-        made_of={"recipe": recipe, "data": pictures.told()},
+        made_of={"recipe": told, "data": pictures.told()},
         max_seconds=max_seconds or float("inf"),
         device=device,
         progress=name if progress else None,
@@ -216,7 +225,7 @@ def run(
     where = next(model.parameters()).device
     curve = [[row["step"], round(row["score"], 4)] for row in trained.history if "score" in row]
     record = {
-        "recipe": {**recipe, "plan": asdict(plan)},
+        "recipe": {**told, "plan": asdict(plan)},
         "seed": plan.seed,
         "data": pictures.told(),
         "results": {key: round(value, 4) for key, value in results.items()},

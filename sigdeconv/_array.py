@@ -16,7 +16,7 @@ import numpy as np
 # Energies (sums of squares) of an array within which products neither overflow nor vanish.
 MODERATE = {"float32": (1e-32, 1e26), "float64": (1e-100, 1e100)}
 
-# Numbers beyond these, whose squares leave the range of a float, are mistakes, or would divide by zero.
+# Sizes of numbers whose squares and quotients stay within the range of a float.
 TINY, HUGE = 1e-100, 1e100
 
 Array = Any  #: an array-API array; a result is of the kind of the image that came in
@@ -239,8 +239,9 @@ def number(
     minimum: float = -math.inf,
     above: float = -math.inf,
     maximum: float = math.inf,
+    any_size: bool = False,
 ) -> float:
-    """`value` as a finite float within its bounds."""
+    """`value` as a finite float within its bounds and, unless it may be of `any_size`, such that it can be squared."""
     complex_like = getattr(getattr(value, "dtype", None), "kind", "") == "c"
     if isinstance(value, (str, bytes, bool)) or value is None or complex_like:
         raise TypeError(f"{name} is {shown(value)}; a number is wanted")
@@ -252,7 +253,7 @@ def number(
         raise ValueError(f"{name} is {result}; a finite number is wanted")
     if result < minimum:
         raise ValueError(f"{name} is {result:g}; it must be at least {minimum:g}")
-    if result and not TINY <= abs(result) <= HUGE:
+    if result and not any_size and not TINY <= abs(result) <= HUGE:
         raise ValueError(f"{name} is {result:g}; a number between {TINY:g} and {HUGE:g} in size is wanted, or 0")
     if result <= above:
         raise ValueError(f"{name} is {result:g}; it must be larger than {above:g}")

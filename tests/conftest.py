@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,32 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         monkeypatch.setattr(_parallel, "workers", lambda: 3)
         monkeypatch.setattr(_parallel, "_pool", lambda process: pool)
         yield 3
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder of weights that nobody trained, of every name, in the place of the packaged ones."""
+    _torch()
+    from sigdeconv.transposed import _packaged, weights
+    from sigdeconv.transposed.models import Denoiser
+
+    made = {
+        name: (Denoiser(channels, generator=0), {"channels": channels})
+        for channels, name in _packaged.DENOISERS.items()
+    }
+    for kind, network in _packaged.UPSCALERS.items():
+        for scale in (2, 3, 4):
+            net = network(scale, generator=0).collapse()
+            made[f"upscale_{kind}_x{scale}"] = (net, {"model": kind, "scale": scale})
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for name, (net, recipe) in made.items():
+        record = {"recipe": recipe, "seed": 0, "data": [], "results": {}, "learning_curve": []}
+        weights.save(folder / f"{name}.safetensors", net, record)
+    monkeypatch.setattr(weights, "FOLDER", folder)
+    loaders = (_packaged._packaged_upscaler, _packaged._packaged_denoiser)
+    for loader in loaders:
+        loader.cache_clear()
+    yield folder
+    for loader in loaders:
+        loader.cache_clear()

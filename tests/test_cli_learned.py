@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,33 +13,19 @@ from click.testing import CliRunner, Result
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install sigdeconv[learned]")
 
 from sigdeconv import cli, io  # noqa: E402
-from sigdeconv.transposed import _packaged, bicubic, denoise, upscale, weights  # noqa: E402
-from sigdeconv.transposed.models import Denoiser, FastUpscaler  # noqa: E402
+from sigdeconv.transposed import bicubic, denoise, upscale, weights  # noqa: E402
+from sigdeconv.transposed.models import FastUpscaler  # noqa: E402
 
 STORY = {"seed": 0, "data": [], "results": {}, "learning_curve": []}
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and weights where the packaged ones are looked for."""
-    kinds = {
-        "upscale_fast_x2": (FastUpscaler(2, generator=0).collapse(), {"model": "fast", "scale": 2}),
-        "denoise_grey": (Denoiser(1, width=24, generator=0), {"channels": 1}),
-        "denoise_colour": (Denoiser(3, generator=0), {"channels": 3}),
-    }
-    there = tmp_path / "weights"
-    there.mkdir()
-    for name, (net, recipe) in kinds.items():
-        weights.save(there / f"{name}.safetensors", net, {"recipe": recipe, **STORY})
-    monkeypatch.setattr(weights, "FOLDER", there)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    for loader in (_packaged._packaged_upscaler, _packaged._packaged_denoiser):
-        loader.cache_clear()
-    yield work
-    for loader in (_packaged._packaged_upscaler, _packaged._packaged_denoiser):
-        loader.cache_clear()
+    return work
 
 
 def run(*args: object, code: int = 0) -> Result:

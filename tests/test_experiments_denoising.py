@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -50,24 +49,6 @@ def test_without_torch_it_is_skipped(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(SkippedError, match=r"pip install sigdeconv\[learned\]"):
         experiment.run(Study(out=tmp_path, quiet=True))
-
-
-@pytest.fixture
-def stand_ins(monkeypatch, tmp_path) -> Any:
-    """Weights that nobody trained, in the place of the packaged ones."""
-    pytest.importorskip("torch", reason="torch is not installed: pip install sigdeconv[learned]")
-    from sigdeconv.transposed import _packaged, weights
-    from sigdeconv.transposed.models import Denoiser
-
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    record = {"recipe": {}, "seed": 0, "data": [], "results": {}, "learning_curve": []}
-    for channels, name in _packaged.DENOISERS.items():
-        weights.save(folder / f"{name}.safetensors", Denoiser(channels, generator=0), record)
-    monkeypatch.setattr(weights, "FOLDER", folder)
-    _packaged._packaged_denoiser.cache_clear()
-    yield
-    _packaged._packaged_denoiser.cache_clear()
 
 
 def test_a_small_run(stand_ins, monkeypatch, tmp_path):

@@ -46,7 +46,7 @@ def drawn():
 
 @pytest.fixture
 def one_thread():
-    with segmentation.single_threaded():
+    with common.learning():
         yield
 
 
@@ -240,7 +240,7 @@ def test_a_start_repeats(chapter):
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         study = common.Study(chapter[1], size=64, quiet=True)
-        with segmentation.single_threaded():
+        with common.learning():
             outcome = segmentation.assess("transposed", 1, segmentation.gather(study))
     assert outcome.row in rows(chapter, "segmentation")
 

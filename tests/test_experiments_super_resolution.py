@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
@@ -85,30 +84,10 @@ def test_without_torch_it_is_skipped(monkeypatch, tmp_path):
         experiment.run(Study(out=tmp_path, quiet=True))
 
 
-@pytest.fixture
-def stand_ins(monkeypatch, tmp_path) -> Any:
-    """Weights that nobody trained, in the place of the packaged ones, and a short training."""
-    pytest.importorskip("torch", reason="torch is not installed: pip install sigdeconv[learned]")
-    from sigdeconv.transposed import _packaged, weights
-    from sigdeconv.transposed.models import FastUpscaler, Upscaler
-
-    record = {"recipe": {}, "seed": 0, "data": [], "results": {}, "learning_curve": []}
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    for scale in (2, 3, 4):
-        for name, kind in (("fast", FastUpscaler), ("strong", Upscaler)):
-            net = kind(scale, generator=0).collapse()
-            weights.save(folder / f"upscale_{name}_x{scale}.safetensors", net, record)
-    monkeypatch.setattr(weights, "FOLDER", folder)
+def test_a_small_run(stand_ins, monkeypatch, tmp_path):
     monkeypatch.setattr(experiment, "STEPS", 2)
     monkeypatch.setattr(experiment, "SCENES", {"astronaut": experiment.SCENES["astronaut"]})
     monkeypatch.setattr(experiment, "OTHER_SCENES", ("astronaut",))
-    _packaged._packaged_upscaler.cache_clear()
-    yield
-    _packaged._packaged_upscaler.cache_clear()
-
-
-def test_a_small_run(stand_ins, tmp_path):
     chapter = experiment.run(Study(out=tmp_path, size=60, quiet=True))
     files = {part.file for part in chapter.parts if hasattr(part, "file")}
     assert files == {f"super_resolution-{name}.png" for name in ("crops", "gains", "other")}

@@ -25,7 +25,8 @@ STEP = 2.0  # ratio of neighbouring weights; a parabola through three of them fi
 REACH = 12  # steps away from the first guess at most: a factor of 4096
 # The same downwards where there are samples between the data. A scene with several unknowns a datum can agree with the
 # data to any degree, so that without noise the rules see no end to what less weight brings; the scene does: it is found
-# ever more slowly, and what lies between the data is made up.
+# ever more slowly, and what lies between the data is made up. On photographs 3 to 6 steps differ by 0.7 dB; 12 lost 7
+# to 9.
 SPARSE_REACH = 5
 SPECK = 0.1  # of the noise: so small that the method answers linearly, so large that float32 resolves it
 SEED = 20211

@@ -335,4 +335,4 @@ def _numbers(
     values: list[Any] = [value] * ndim if np.ndim(value) == 0 else list(value)  # type: ignore[arg-type]
     if len(values) != ndim:
         raise ValueError(f"{name} has {len(values)} entries; pass one number, or {ndim}, one an axis")
-    return [number(v, name, minimum=minimum, above=above) for v in values]
+    return [number(v, name, minimum=minimum, above=above, any_size=True) for v in values]

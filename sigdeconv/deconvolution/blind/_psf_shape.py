@@ -33,9 +33,8 @@ class Shape:
         """From a first guess; `centered`: with its centroid at the origin, else where that of the guess is."""
         h = np.maximum(guess, 0.0)
         if support is not None:
-            mask = np.asarray(
-                to_numpy(from_python(support, "support") if isinstance(support, (list, tuple)) else support)
-            )
+            given = from_python(support, "support") if isinstance(support, (list, tuple)) else support
+            mask = np.asarray(to_numpy(given))
             if mask.shape != h.shape:
                 raise ValueError(f"support has shape {mask.shape} but the psf has {h.shape}; pass one sample for each")
             if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
