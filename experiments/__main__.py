@@ -42,13 +42,14 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"NAMES: {', '.join(EXPERIMENTS)}.")
 @click.argument("names", nargs=-1, type=click.Choice([*EXPERIMENTS]), metavar="[NAME]...")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of all random numbers.")
+@click.option("--full", is_flag=True, help="The slow settings: more pictures, starts and training steps.")
 @click.option("--out", default=Path("results"), show_default=True, type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of the real data; by default $SIGDECONV_DATA, else ../shared/data beside the repository.",
 )
-def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> None:
+def main(names: tuple[str, ...], seed: int, full: bool, out: Path, data: Path | None) -> None:
     """Run experiments (all of them by default) and write OUT/index.html.
 
     \b
@@ -61,7 +62,7 @@ def main(names: tuple[str, ...], seed: int, out: Path, data: Path | None) -> Non
     except ImportError as error:
         raise click.ClickException(str(error)) from None
     out.mkdir(parents=True, exist_ok=True)
-    study = Study(out=out, seed=seed, data=data or data_folder())
+    study = Study(out=out, seed=seed, data=data or data_folder(), full=full)
     start = time.perf_counter()
     chapters = [chapter(name, study) for name in dict.fromkeys(names or EXPERIMENTS)]
     seconds = time.perf_counter() - start

@@ -123,6 +123,11 @@ class Study:
     data: Path | None = None
     size: int = 192  #: pixels of a frame's side in the simulated experiments
     quiet: bool = False
+    full: bool = False  #: the slow settings: more pictures, starts and steps
+
+    def pick(self, quick: T, full: T) -> T:
+        """The setting for this run: the first within minutes for all experiments, the second with ``--full``."""
+        return full if self.full else quick
 
     def rng(self, *index: int) -> np.random.Generator:
         """Random numbers for one case of the run, the same whatever else is run."""
