@@ -7,6 +7,7 @@ photographs of the demonstrations, wherever they lie, and those by which a run i
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -34,6 +35,7 @@ HELD_OUT = ("camera", "astronaut", "coffee")  # for the demonstrations: never le
 JUDGES = ("kodim04", "kodim08", "kodim19", "kodim23")  # a portrait, houses, a fence, parrots: validation
 JUDGES_OF_OURS = ("chelsea", "coins")  # where no folder has them
 KODAK = "kodak24"
+STAGES = "before.json"  # in a run's folder: the runs that it began with
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def run(
         told["start"] = start
         if not (out / name / training.CHECKPOINT).exists():
             begin_with(model, out / start)
+            write_stages(out / name, stages(out / start))
     batches = training.Batches(
         training.Photographs(pictures.learned, scales=recipe.copies, device=training.pick_device(device)),
         degrade,
@@ -223,6 +226,7 @@ def run(
     with torch.no_grad():
         results = measure(model)
     where = next(model.parameters()).device
+    stages_before = [] if start is None else read_stages(out / name)
     curve = [[row["step"], round(row["score"], 4)] for row in trained.history if "score" in row]
     record = {
         "recipe": {**told, "plan": asdict(plan)},
@@ -233,6 +237,7 @@ def run(
         "step": trained.step,
         "best": trained.best,
         "seconds": trained.history[-1]["seconds"] if trained.history else 0.0,
+        "before": stages_before,
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else f"CPU ({platform.machine()})",
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
@@ -250,6 +255,28 @@ def begin_with(model: torch.nn.Module, folder: Path) -> None:
     if not fitting:
         raise ValueError(f"--start {folder.name}: no weight there has the shape of one here; pass a run of its kind")
     model.load_state_dict({**ours, **fitting})
+
+
+def stages(folder: Path) -> list[dict[str, Any]]:
+    """What a run has behind it, with the runs that it began with: steps and seconds of each."""
+    from sigdeconv.transposed import training
+
+    lines = (folder / training.LOG).read_text(encoding="utf-8").splitlines()
+    last = json.loads(lines[-1]) if lines else {"step": 0, "seconds": 0.0}
+    return [*read_stages(folder), {"run": folder.name, "steps": last["step"], "seconds": last["seconds"]}]
+
+
+def read_stages(folder: Path) -> list[dict[str, Any]]:
+    """The runs that one began with, as they were then."""
+    path = folder / STAGES
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return found
+
+
+def write_stages(folder: Path, found: list[dict[str, Any]]) -> None:
+    """Remember the runs that one begins with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STAGES).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def finished(model: torch.nn.Module) -> torch.nn.Module:

@@ -145,3 +145,30 @@ def test_wrong_options_end_in_one_line(tmp_path):
     empty = CliRunner().invoke(train_super_resolution.main, ["--data", str(tmp_path), "--out", str(tmp_path / "o")])
     assert empty.exit_code == 1
     assert "holds no photograph" in empty.output
+
+
+def test_a_run_that_begins_with_another_remembers_it(folder, monkeypatch):
+    monkeypatch.setattr(train_denoising, "network", lambda told, seed: Gain(told.channels))
+    monkeypatch.setattr(training_runs, "OURS", ("chelsea",))
+
+    def call(out, *more):
+        wanted = ["--data", str(folder), "--out", str(out), "--size", "16", "--count", "2", "--device", "cpu", *more]
+        done = CliRunner().invoke(train_denoising.main, wanted)
+        assert done.exit_code == 0, done.output
+        return weights.record(out / "denoise_grey.safetensors")
+
+    first = call(folder / "out", "--steps", "5", "--rate", "0.9")
+    assert first["before"] == []
+    (folder / "out" / "denoise_grey").rename(folder / "out" / "base")
+    gain = torch.load(folder / "out" / "base" / "checkpoint.pt", weights_only=True)["average"]["gain"].item()
+    assert abs(gain - 1) > 2e-4
+    call(folder / "out", "--steps", "3", "--rate", "1e-6", "--start", "base")
+    began = torch.load(folder / "out" / "denoise_grey" / "checkpoint.pt", weights_only=True)["average"]["gain"].item()
+    assert began == pytest.approx(gain, abs=5e-5)
+    (folder / "out" / "denoise_grey").rename(folder / "out" / "second")
+    third = call(folder / "out", "--steps", "2", "--rate", "1e-6", "--start", "second")
+    assert [(stage["run"], stage["steps"]) for stage in third["before"]] == [("base", 5), ("second", 3)]
+    assert all(stage["seconds"] > 0 for stage in third["before"])
+    none = CliRunner().invoke(train_denoising.main, ["--out", str(folder / "out2"), "--start", "nobody"])
+    assert none.exit_code == 1
+    assert "does not exist; pass the folder of a run that has saved its state" in none.output
