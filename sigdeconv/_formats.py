@@ -28,7 +28,7 @@ STALE = ("EXTNAME", "EXTVER", "INHERIT", "NEXTEND", "BSCALE", "BZERO", "BLANK", 
 class Picture:
     """What a file holds.
 
-    Attributes
+    Parameters
     ----------
     data : ndarray
         The samples as stored: the file's dtype, in native byte order. Colours are on the last axis.
@@ -73,7 +73,18 @@ class Format(NamedTuple):
 
 
 def default_axes(ndim: int) -> str:
-    """What the axes of an array are called when nothing is known."""
+    """What the axes of an array are called when nothing is known.
+
+    Parameters
+    ----------
+    ndim : int
+        Number of axes.
+
+    Returns
+    -------
+    str
+        A letter an axis, as in `Picture`: ``X``, ``YX``, ``QYX``, ...
+    """
     return ("Q" * ndim + "YX")[-ndim:] if ndim > 1 else "X" * ndim
 
 

@@ -21,7 +21,7 @@ from ._parallel import total
 class Iteration:
     """What a callback is shown after each iteration.
 
-    Attributes
+    Parameters
     ----------
     index : int
         Number of iterations done, from 1.

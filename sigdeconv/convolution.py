@@ -102,7 +102,11 @@ class Convolution:
         The PSF as it came (None if the operator was made by `from_otf`).
     shape, domain_shape : tuple of int
         Observed shape, and shape of the scene.
-    boundary, stride, center
+    ndim : int
+        Number of axes of the PSF, and so of the frame and of the domain.
+    boundary : str
+        As asked for; "periodic" if the operator was made by `from_otf`.
+    stride, center : tuple of int
         As asked for, one entry an axis (`center` is None if the operator was made by `from_otf`).
     frame : tuple of slice
         Where the observed frame lies within the domain: ``scene[..., *blur.frame]`` is what the frame shows, on the
@@ -182,8 +186,15 @@ class Convolution:
         shape : int or sequence of int
             Shape of the image. It is asked for because it cannot be read off the shape of `otf`.
 
+        Returns
+        -------
+        Convolution
+            With the boundary "periodic" and of stride 1; its `psf` and `center` are None.
+
         Raises
         ------
+        TypeError
+            `otf` holds no numbers, or `shape` no integers.
         ValueError
             The shape of `otf` is neither of the two, it has samples that are not finite, or a full spectrum lacks the
             Hermitian symmetry of a real PSF.
@@ -248,11 +259,28 @@ class Convolution:
     frame = property(lambda self: tuple(axis.frame_in_domain for axis in self._axes))
 
     def forward(self, x: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
-        """``A x``: blur the scene `x`, shape ``(..., *domain_shape)``; gives the frame, ``(..., *shape)``.
+        """Blur a scene: ``A x``, of which the frame is what comes out.
 
-        `out` takes the result in place of a new array (NumPy arrays only). With ``then=(function, *arrays)`` the result
-        is ``function(A x, *arrays)``, an element-by-element expression that is computed while ``A x`` is in the cache;
-        the arrays have the result's number of axes, and its size or size one on each.
+        Parameters
+        ----------
+        x : array, shape (..., *domain_shape)
+            The scene. Leading axes are a batch. NaN is let through.
+        out : array, shape (..., *shape), optional
+            Takes the result in place of a new array; NumPy arrays only.
+        then : tuple, optional
+            With ``(function, *arrays)`` the result is ``function(A x, *arrays)``, an element-by-element expression that
+            is computed while ``A x`` is in the cache; the arrays have the result's number of axes, and its size or size
+            one on each.
+
+        Returns
+        -------
+        array, shape (..., *shape)
+            Of the kind and floating dtype of `x`, in its units times the sum of the PSF.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` or `out` has another shape, or `x` is not real or of another kind than the PSF.
         """
         x = self._checked(x, self.domain_shape, "x")
         return self._filter(extend(x, self._axes), self._strided, self.stride, out, then)
@@ -260,9 +288,26 @@ class Convolution:
     __call__ = forward
 
     def adjoint(self, y: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
-        """``Aᴴ y``: the transpose, which takes ``(..., *shape)`` to ``(..., *domain_shape)``. It inverts nothing.
+        """Apply the transpose: ``Aᴴ y``, which gives the shape of the scene back. It inverts nothing.
 
-        `out` and `then` as in `forward`.
+        Parameters
+        ----------
+        y : array, shape (..., *shape)
+            What a frame shows. Leading axes are a batch.
+        out : array, shape (..., *domain_shape), optional
+            Takes the result in place of a new array, as in `forward`.
+        then : tuple, optional
+            With ``(function, *arrays)`` the result is ``function(Aᴴ y, *arrays)``, as in `forward`.
+
+        Returns
+        -------
+        array, shape (..., *domain_shape)
+            Of the kind and floating dtype of `y`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `y` or `out` has another shape, or `y` is not real or of another kind than the PSF.
         """
         y = self._checked(y, self.shape, "y")
         if self._strided != self.shape:
@@ -308,7 +353,17 @@ class Convolution:
         return out
 
     def to_dense(self) -> Array:
-        """The matrix itself, shape ``(prod(shape), prod(domain_shape))``: for teaching, tests and small problems.
+        """The matrix itself: for teaching, tests and small problems.
+
+        Returns
+        -------
+        array, shape (prod(shape), prod(domain_shape))
+            A row for each sample of the frame, a column for each of the domain; of the kind and precision of the PSF.
+
+        Raises
+        ------
+        ValueError
+            The matrix has more than 2**26 elements.
 
         Examples
         --------
@@ -330,7 +385,12 @@ class Convolution:
         return xp.reshape(self.forward(xp.reshape(unit, (columns, *self.domain_shape))), (columns, rows)).T
 
     def to_linear_operator(self) -> Any:
-        """As a `scipy.sparse.linalg.LinearOperator` on flattened NumPy arrays, for SciPy's solvers.
+        """The same operator as a `scipy.sparse.linalg.LinearOperator` on flattened NumPy arrays, for SciPy's solvers.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator
+            Of shape ``(prod(shape), prod(domain_shape))``, in the precision of the PSF.
 
         Examples
         --------
@@ -360,7 +420,23 @@ class Convolution:
         return x
 
     def transfer_like(self, x: Array) -> Array:
-        """The transfer function in the precision, kind and place of `x`."""
+        """The transfer function in the precision, kind and place of an array.
+
+        Parameters
+        ----------
+        x : array
+            Floating point; nothing else about it matters.
+
+        Returns
+        -------
+        array, shape ``(*grid[:-1], grid[-1] // 2 + 1)``
+            The half spectrum `otf`: complex64 for float32, otherwise complex128.
+
+        Raises
+        ------
+        TypeError
+            The PSF is of another kind; one of NumPy's serves all.
+        """
         xp = namespace(x)
         wanted = xp.complex64 if x.dtype == xp.float32 else xp.complex128
         otf = self._otf

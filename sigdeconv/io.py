@@ -24,7 +24,17 @@ __all__ = ["DTYPES", "Picture", "Written", "check_output", "default_axes", "read
 
 
 class Written(NamedTuple):
-    """What `write` did: the dtype in the file, and how many samples were clipped to its range."""
+    """What `write` did.
+
+    Parameters
+    ----------
+    path : Path
+        The file that was written; of a link, the one that it points to.
+    dtype : str
+        Of the samples in the file.
+    clipped : int
+        How many samples were clipped to the range of that dtype.
+    """
 
     path: Path
     dtype: str
@@ -162,7 +172,35 @@ def check_output(
     dtype: str | None = None,
     overwrite: bool = False,
 ) -> str:
-    """Raise what `write` would raise for an array of the shape of `data`, before any work is done; else the dtype."""
+    """Raise what `write` would raise for an array of a shape, before any work is done.
+
+    Parameters
+    ----------
+    path : path
+        The file that is to be written; its extension names the format.
+    data : ndarray
+        Any array of the shape and dtype that the result will have; its values do not matter.
+    like : Picture, optional
+        Where the axes come from, as in `write`.
+    dtype : {"uint8", "uint16", "float32", "float64"}, optional
+        Of the samples in the file, as in `write`.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    str
+        The dtype that the samples will have in the file.
+
+    Raises
+    ------
+    OSError
+        The file exists, or its folder does not.
+    ValueError
+        The format cannot hold the array.
+    ImportError
+        A FITS file, and astropy is not installed.
+    """
     return _plan(path, data, like, dtype, overwrite)[2]
 
 

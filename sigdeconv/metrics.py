@@ -9,6 +9,8 @@ import numpy as np
 
 from ._array import Array, checked_axis, floating, number, to_numpy
 
+__all__ = ["i_divergence", "isnr", "nrmse", "psnr", "ssim"]
+
 
 def psnr(truth: Array, estimate: Array, *, data_range: float | None = None) -> float:
     """Peak signal-to-noise ratio in dB, ``10 log10(data_range^2 / mean((truth - estimate)^2))``.
@@ -19,6 +21,11 @@ def psnr(truth: Array, estimate: Array, *, data_range: float | None = None) -> f
         Of one shape and unit.
     data_range : float, optional
         Distance between the lowest and the highest possible value (255 for 8-bit images); that of `truth` by default.
+
+    Returns
+    -------
+    float
+        In dB; infinite where the two are equal.
 
     Raises
     ------
@@ -40,7 +47,24 @@ def psnr(truth: Array, estimate: Array, *, data_range: float | None = None) -> f
 def ssim(truth: Array, estimate: Array, *, data_range: float | None = None, channel_axis: int | None = None) -> float:
     """Structural similarity of images or volumes, 1 for equal ones (Gaussian window of 1.5 pixels).
 
-    `data_range` as in `psnr`.
+    Parameters
+    ----------
+    truth, estimate : array
+        Of one shape and unit, with at least 11 samples on each axis but that of the colours.
+    data_range : float, optional
+        Distance between the lowest and the highest possible value; that of `truth` by default.
+    channel_axis : int, optional
+        Axis of colours, over which the similarities are averaged.
+
+    Returns
+    -------
+    float
+        Mean over the image, at most 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The shapes differ or are too small, a sample is not finite, or the truth is flat and no `data_range` is given.
 
     References
     ----------
@@ -69,7 +93,23 @@ def ssim(truth: Array, estimate: Array, *, data_range: float | None = None, chan
 
 
 def nrmse(truth: Array, estimate: Array) -> float:
-    """Root of the mean squared error, relative to that of a black image: ``|truth - estimate| / |truth|``."""
+    """Root of the mean squared error, relative to that of a black image: ``|truth - estimate| / |truth|``.
+
+    Parameters
+    ----------
+    truth, estimate : array
+        Of one shape and unit.
+
+    Returns
+    -------
+    float
+        Without unit; 0 where the two are equal, 1 for a black estimate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The shapes differ, a sample is not finite, or the truth is zero everywhere.
+    """
     truth, estimate = _pair(truth, estimate)
     size = float(np.linalg.norm(truth))
     if size == 0:
@@ -80,7 +120,21 @@ def nrmse(truth: Array, estimate: Array) -> float:
 def isnr(truth: Array, observed: Array, estimate: Array) -> float:
     """Improvement of the signal-to-noise ratio in dB: what the estimate has gained over the observed image.
 
-    Zero means nothing gained, a negative value that the image was better before.
+    Parameters
+    ----------
+    truth, observed, estimate : array
+        The sharp scene, its blurred and noisy image and what was restored of it; of one shape and unit.
+
+    Returns
+    -------
+    float
+        ``10 log10(|truth - observed|^2 / |truth - estimate|^2)``. Zero means nothing gained, a negative value that the
+        image was better before; infinite where one of the two is the truth.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The shapes differ, or a sample is not finite.
     """
     truth, estimate = _pair(truth, estimate)
     _, observed = _pair(truth, observed, "observed")
@@ -91,9 +145,24 @@ def isnr(truth: Array, observed: Array, estimate: Array) -> float:
 
 
 def i_divergence(counts: Array, model: Array) -> float:
-    """Csiszar's I-divergence of counts from a model, a sample: ``mean(d log(d / m) - d + m)``, zero where they agree.
+    """I-divergence of counts from a model, a sample: ``mean(d log(d / m) - d + m)``, which Richardson-Lucy minimises.
 
-    Richardson-Lucy minimises it. It is infinite where light was counted and the model has none.
+    Parameters
+    ----------
+    counts : array
+        Photon counts ``d``, not negative, background included.
+    model : array
+        What is expected of them, ``m``: of the same shape and unit, not negative.
+
+    Returns
+    -------
+    float
+        In units of the counts. Zero where they agree, infinite where light was counted and the model has none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The shapes differ, or a sample is negative or not finite.
 
     References
     ----------

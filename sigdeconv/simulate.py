@@ -10,13 +10,27 @@ import numpy as np
 from ._array import Array, floating, generator, namespace, number, per_axis, to_numpy
 from .convolution import Convolution, psf_for
 
+__all__ = [
+    "Exposure",
+    "blur",
+    "gaussian_noise",
+    "hollow_bars",
+    "hollow_spheres",
+    "poisson_noise",
+    "siemens_star",
+    "spectrum",
+    "spikes",
+    "stars",
+    "through_frame",
+]
+
 Rng = np.random.Generator | int | None
 
 
 class Exposure(NamedTuple):
     """A scene seen through a frame.
 
-    Attributes
+    Parameters
     ----------
     truth : array
         The part of the scene that the frame shows, sharp.
@@ -46,6 +60,11 @@ def through_frame(scene: Array, psf: Array) -> Exposure:
     Exposure
         ``(truth, blurred)``, each of shape ``(..., *(scene - psf + 1))``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or the scene is smaller than the PSF.
+
     Examples
     --------
     >>> import numpy as np
@@ -66,7 +85,26 @@ def through_frame(scene: Array, psf: Array) -> Exposure:
 def blur(scene: Array, psf: Array, *, boundary: str = "reflect") -> Array:
     """Blur a scene to an image of its own shape, under an assumption about what lies past its ends.
 
-    `boundary` is "reflect", "periodic" or "zero" (see `sigdeconv.Convolution`). `through_frame` needs no assumption.
+    `through_frame` needs no assumption.
+
+    Parameters
+    ----------
+    scene : array, shape (..., *frame)
+        Sharp scene, in any units. Leading axes are a batch.
+    psf : array
+        Point spread function with as many axes as `frame`; its sum may be zero.
+    boundary : {"reflect", "periodic", "zero"}
+        What the scene does past its ends. See `sigdeconv.Convolution`.
+
+    Returns
+    -------
+    array
+        Of the shape, kind and floating dtype of `scene`, in its units times the sum of the PSF.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
     """
     scene = floating(scene, "scene", moderate=True)
     psf = psf_for(psf, scene, signed=True)
@@ -88,6 +126,16 @@ def gaussian_noise(image: Array, *, sigma: float | None = None, bsnr: float | No
         Blurred signal-to-noise ratio in dB, ``10 log10(variance of image / sigma^2)``; in place of `sigma`.
     rng : numpy.random.Generator or int, optional
         Source of the noise, or its seed.
+
+    Returns
+    -------
+    array
+        Of the shape, kind and floating dtype of `image`, in its units. Nothing is clipped.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or not exactly one of `sigma` and `bsnr` is given.
     """
     image = floating(image, "image", moderate=True)
     if (sigma is None) == (bsnr is None):
@@ -122,6 +170,12 @@ def poisson_noise(
     -------
     array
         Counts in photons, background included, of the kind and floating dtype of `image`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, `image` is dark everywhere and `photons` is given, or more than 1e18 photons
+        are expected at a pixel.
     """
     image = floating(image, "image", moderate=True)
     expected = np.asarray(to_numpy(image), dtype=np.float64)
@@ -148,7 +202,27 @@ def poisson_noise(
 
 
 def spikes(length: int, *, num: int = 12, rng: Rng = None) -> Array:
-    """A sparse 1-D signal of `num` spikes of both signs, as reflections in the ground: shape (length,)."""
+    """A sparse 1-D signal of spikes of both signs, as reflections in the ground.
+
+    Parameters
+    ----------
+    length : int
+        Samples of the signal.
+    num : int
+        Number of spikes, at most one a sample.
+    rng : numpy.random.Generator or int, optional
+        Source of the random numbers, or its seed.
+
+    Returns
+    -------
+    ndarray of float64, shape (length,)
+        Zero but for spikes of a magnitude from 0.3 to 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+    """
     (n,) = per_axis(length, 1, "length", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=0)
     source = generator(rng)
@@ -159,7 +233,27 @@ def spikes(length: int, *, num: int = 12, rng: Rng = None) -> Array:
 
 
 def spectrum(length: int, *, num: int = 8, rng: Rng = None) -> Array:
-    """Narrow spectral lines on a smooth continuum, 1-D, positive, peak 1: shape (length,)."""
+    """Narrow spectral lines on a smooth continuum.
+
+    Parameters
+    ----------
+    length : int
+        Samples of the spectrum.
+    num : int
+        Number of lines; each is a Gaussian with a standard deviation of 1.2 samples.
+    rng : numpy.random.Generator or int, optional
+        Source of the random numbers, or its seed.
+
+    Returns
+    -------
+    ndarray of float64, shape (length,)
+        Positive, with a peak of 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+    """
     (n,) = per_axis(length, 1, "length", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
     source = generator(rng)
@@ -171,7 +265,27 @@ def spectrum(length: int, *, num: int = 8, rng: Rng = None) -> Array:
 
 
 def stars(shape: tuple[int, int], *, num: int = 100, rng: Rng = None) -> Array:
-    """A field of `num` point sources, brightness spread over three decades, peak 1, on black: shape (rows, columns)."""
+    """A field of point sources on black, with brightness spread over three decades.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    num : int
+        Number of sources, each of one pixel; where several fall on one, they add up.
+    rng : numpy.random.Generator or int, optional
+        Source of the random numbers, or its seed.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
+        Not negative, with a peak of 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+    """
     size = per_axis(shape, 2, "shape", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
     source = generator(rng)
@@ -182,7 +296,25 @@ def stars(shape: tuple[int, int], *, num: int = 100, rng: Rng = None) -> Array:
 
 
 def siemens_star(shape: tuple[int, int], *, spokes: int = 36) -> Array:
-    """A star of `spokes` bright and dark sectors, finer towards the centre, between 0 and 1: shape (rows, columns)."""
+    """A star of bright and dark sectors, finer towards the centre.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    spokes : int
+        Number of bright sectors, and of dark ones.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
+        Between 0 and 1, and 0.5 around the star. Edges are averaged over the area of a pixel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+    """
     rows, columns = per_axis(shape, 2, "shape", minimum=1)
     (spokes,) = per_axis(spokes, 1, "spokes", minimum=1)
     fine = 4  # samples a pixel and axis, so that edges are not jagged
@@ -195,7 +327,25 @@ def siemens_star(shape: tuple[int, int], *, spokes: int = 36) -> Array:
 
 
 def hollow_bars(shape: tuple[int, int, int] = (32, 64, 64), *, num: int = 5) -> Array:
-    """Hollow bars along y with bright walls, as in the phantom of the EPFL, 0 and 1: shape (z, y, x)."""
+    """Hollow bars along y with bright walls, as in the phantom of the EPFL.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Samples along z, y and x.
+    num : int
+        Number of bars, side by side along x.
+
+    Returns
+    -------
+    ndarray of float64, shape (z, y, x)
+        1 in the walls, 0 elsewhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+    """
     nz, ny, nx = per_axis(shape, 3, "shape", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
     volume = np.zeros((nz, ny, nx))
@@ -211,7 +361,29 @@ def hollow_bars(shape: tuple[int, int, int] = (32, 64, 64), *, num: int = 5) -> 
 
 
 def hollow_spheres(shape: tuple[int, int, int], *, num: int = 12, radius: float = 5.0, rng: Rng = None) -> Array:
-    """Spherical shells a voxel and a half thick at random places, 0 to 1: shape (z, y, x)."""
+    """Spherical shells a voxel and a half thick at random places.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Samples along z, y and x.
+    num : int
+        Number of shells; they may overlap and be cut by the frame.
+    radius : float
+        Distance of the middle of a shell from its centre, in voxels.
+    rng : numpy.random.Generator or int, optional
+        Source of the random numbers, or its seed.
+
+    Returns
+    -------
+    ndarray of float64, shape (z, y, x)
+        0 to 1; the flanks of a shell fall off linearly over a voxel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+    """
     size = per_axis(shape, 3, "shape", minimum=1)
     (num,) = per_axis(num, 1, "num", minimum=1)
     radius = number(radius, "radius", above=0.0)

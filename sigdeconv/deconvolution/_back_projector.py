@@ -86,7 +86,23 @@ class WienerButterworth:
             number(value, "resolution", above=0.0, maximum=1e6)
 
     def of(self, blur: Convolution) -> Convolution:
-        """The back-projector of a blur, as an operator whose `adjoint` is it."""
+        """The back-projector of a blur, as an operator whose `adjoint` is it.
+
+        Parameters
+        ----------
+        blur : Convolution
+            What is to be undone.
+
+        Returns
+        -------
+        Convolution
+            From the same frame to the same domain, with another `otf`.
+
+        Raises
+        ------
+        ValueError
+            `resolution` has another number of entries than the blur axes.
+        """
         otf = np.asarray(to_numpy(blur.otf), np.complex128)
         zero = abs(otf.flat[0])
         power = np.abs(otf / zero) ** 2

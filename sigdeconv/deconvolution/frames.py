@@ -31,7 +31,7 @@ PIXELS = ("area", "points")
 class SuperResolved(NamedTuple):
     """A scene restored from several frames.
 
-    Attributes
+    Parameters
     ----------
     image : array, shape (..., *(factor * shape))
         The scene on the finer grid, under the first frame.
@@ -85,8 +85,16 @@ def super_resolve(
         How they are chosen (see `Stopping`), as in `richardson_lucy`; "splitting" halves the photons of each frame.
     boundary : {"free", "periodic", "zero", "reflect"}
         What the scene does past all that any frame sees.
-    background, weights, tv_weight, damping, readout_noise
-        As in `richardson_lucy`; the arrays broadcast against `frames`.
+    background : float or array
+        Counts that do not come through the blur, in the units of `frames`, against which it broadcasts.
+    weights : array, optional
+        Trust in each pixel, broadcast against `frames`: 0 for bad ones, 1 for good ones.
+    tv_weight : float
+        Weight of the total variation of the scene against the log-likelihood, as in `richardson_lucy`.
+    damping : float
+        Standard deviations of the noise within which a pixel is not fitted further, as in `richardson_lucy`.
+    readout_noise : float or array
+        Standard deviation of the Gaussian noise of the readout, in counts, for all pixels or each.
     tol : float
         Stop when an iteration changes the estimate by less than this, relative to its norm.
     callback : callable, optional

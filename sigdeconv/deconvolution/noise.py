@@ -33,7 +33,7 @@ Real = np.ndarray[Any, Any]
 class NoiseLevel(NamedTuple):
     """Noise whose variance is ``gain * (value - offset) + read_noise**2``, in the units of the image.
 
-    Attributes
+    Parameters
     ----------
     sigma : float
         Standard deviation, root mean square over the image: the one number for methods that assume white noise.

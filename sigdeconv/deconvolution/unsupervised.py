@@ -21,7 +21,7 @@ from ._weight import around
 class UnsupervisedWiener(NamedTuple):
     """What `unsupervised_wiener` estimates.
 
-    Attributes
+    Parameters
     ----------
     image : array
         Mean of the posterior: the restored image.
@@ -55,8 +55,15 @@ def unsupervised_wiener(
 
     Parameters
     ----------
-    image, psf, regularizer, boundary, channel_axis
-        As in `wiener`.
+    image : array, shape (..., *frame)
+        Blurred and noisy image. Leading axes are a batch.
+    psf : array or Convolution
+        Point spread function with as many axes as `frame`, or a ready operator.
+    regularizer : {"laplacian", "identity"}, array or Convolution
+        What the prior is about, as in `wiener`: the scene's curvature, its brightness, or the scene convolved with this
+        array.
+    boundary : {"free", "periodic", "zero", "reflect"}
+        What lies past the frame: of the scene for "free" and "periodic", of the image for "zero" and "reflect".
     burn_in : int
         Samples that are drawn first and not averaged.
     num_iter : int
@@ -67,6 +74,8 @@ def unsupervised_wiener(
         Source of the samples, or its seed: the same seed gives the same result.
     callback : callable, optional
         Called with an `Iteration` after each averaged sample; return True to stop.
+    channel_axis : int, optional
+        Axis of colours, which are restored one by one.
 
     Returns
     -------

@@ -96,11 +96,18 @@ class Collaborative:
 
     Parameters
     ----------
-    wiener, step
-        As of `collaborative`; `wiener` may be set between calls.
+    wiener : bool
+        Whether to make the second pass, as of `collaborative`; it may be set between calls.
+    step : int
+        Pixels between reference patches, 1 to 8.
     reuse : int
         Calls for which the matches of one serve: in an iteration that changes the image little, finding them anew each
         time is two thirds of the work. Images of another shape are matched anew.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `step` or `reuse` is no whole number in its range.
 
     Notes
     -----
@@ -123,7 +130,29 @@ class Collaborative:
     def __call__(
         self, image: Array, sigma: float, *, correlation: Array | None = None, channel_axis: int | None = None
     ) -> Array:
-        """The image without noise of standard deviation `sigma`; arguments as of `collaborative`."""
+        """Remove noise of standard deviation `sigma`, as `collaborative` does.
+
+        Parameters
+        ----------
+        image : array, shape (..., height, width)
+            Noisy image, at least 8 x 8 pixels; a NumPy array. Leading axes are a batch.
+        sigma : float
+            Standard deviation of the noise, in units of `image`.
+        correlation : array, shape (15, 15), optional
+            Correlation of the noise of two pixels by their distance; by default the noise is white.
+        channel_axis : int, optional
+            Axis of colours.
+
+        Returns
+        -------
+        array
+            Of the shape and floating dtype of `image`, in its units.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is not as described; the message names it and the remedy.
+        """
         image = floating(image, "image", moderate=True)
         if not is_numpy(image):
             raise TypeError(f"image is a {kind(image)}; collaborative filtering takes NumPy arrays: pass image.numpy()")

@@ -24,7 +24,7 @@ ISOLATION = 2.5  # widths; at half of it a Gaussian has fallen to 1 %
 class BeadPSF(NamedTuple):
     """What `from_beads` found.
 
-    Attributes
+    Parameters
     ----------
     psf : ndarray
         The PSF: not negative, sum 1, origin at sample ``n // 2`` of every axis.

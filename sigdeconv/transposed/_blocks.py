@@ -40,6 +40,11 @@ class CollapsibleConv(nn.Module):
     generator : torch.Generator, optional
         Source of the random numbers.
 
+    Raises
+    ------
+    TypeError, ValueError
+        `expansion` is no integer of at least 1.
+
     Notes
     -----
     With a `kernel_size` convolution E from the input to `expansion` channels, a 1 x 1 convolution P back and the
@@ -76,7 +81,13 @@ class CollapsibleConv(nn.Module):
             self.project.normal_(std=1 / math.sqrt(expansion), generator=generator)
 
     def kernel(self) -> torch.Tensor:
-        """The kernel of the one convolution, shape (out_channels, in_channels, kernel_size, kernel_size)."""
+        """The kernel of the one convolution.
+
+        Returns
+        -------
+        torch.Tensor, shape (out_channels, in_channels, kernel_size, kernel_size)
+            The product of the factors, plus the identity with `shortcut`. Differentiable.
+        """
         shape = (len(self.project), *self.expand.shape[1:])
         weight = torch.mm(self.project, self.expand.flatten(1)).reshape(shape)
         if not self.shortcut:
@@ -87,11 +98,28 @@ class CollapsibleConv(nn.Module):
         return weight + identity
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Convolve ``(batch, in_channels, y, x)``."""
+        """Convolve a batch of images.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, in_channels, y, x)
+            What is to be convolved.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, out_channels, ...)
+            Each side is longer by ``2 * padding - kernel_size + 1``.
+        """
         return functional.conv2d(x, self.kernel(), self.bias, padding=self.padding)
 
     def collapse(self) -> nn.Conv2d:
-        """The one convolution."""
+        """The one convolution.
+
+        Returns
+        -------
+        torch.nn.Conv2d
+            With weights of its own, which are the `kernel`.
+        """
         with torch.no_grad():
             weight = self.kernel()
             out, into, k, _ = weight.shape
@@ -191,7 +219,17 @@ def collapsed(network: Network) -> Network:
 
 
 def parameters_count(module: nn.Module) -> int:
-    """Numbers that a network has learned once it is used: a `CollapsibleConv` counts as the convolution it becomes.
+    """How many numbers a network has once it is used: a `CollapsibleConv` counts as the convolution it becomes.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, collapsed or not.
+
+    Returns
+    -------
+    int
+        Weights and biases; what is not learned does not count.
 
     Examples
     --------

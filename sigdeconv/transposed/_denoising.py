@@ -120,7 +120,13 @@ class Denoiser(nn.Module):
         self.reach = reach(self.path(), period=self.multiple)
 
     def path(self) -> list[Layer]:
-        """The way through the network that sees the most, for `receptive_field`."""
+        """The way through the network that sees the most, for `receptive_field`.
+
+        Returns
+        -------
+        list of Layer
+            From the input to the output.
+        """
 
         def blocks(part: Any, name: str) -> list[Layer]:
             return [Layer(3, padding=1, bias=False, name=f"{name}.{i}") for i in range(2 * len(part))]
@@ -140,9 +146,20 @@ class Denoiser(nn.Module):
         Parameters
         ----------
         x : torch.Tensor, shape (batch, channels, y, x)
+            Noisy images of any size, in any unit.
         sigma : float or torch.Tensor, optional
             Standard deviation of the noise in units of `x`: one for all, one for each image (shape (batch,)), or one
             for each sample (shape (batch, 1, y, x)). None: estimated from each image by `sigdeconv.estimate_noise`.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, channels, y, x)
+            In the units of `x`. Nothing is clipped.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no such batch of floating point, or `sigma` is negative or of another shape.
         """
         require_images(x, self.channels)
         level = noise_levels(x) if sigma is None else sigma
@@ -160,7 +177,23 @@ class Denoiser(nn.Module):
 
 
 def noise_levels(x: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of the noise of each image of a batch ``(batch, channels, y, x)``, estimated from it alone."""
+    """Standard deviation of the noise of each image of a batch, estimated from it alone.
+
+    Parameters
+    ----------
+    x : torch.Tensor, shape (batch, channels, y, x)
+        Noisy images, in any unit.
+
+    Returns
+    -------
+    torch.Tensor, shape (batch,)
+        In the units of `x`, see `sigdeconv.estimate_noise`. No gradient leads through it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The images are not finite, or have fewer than 16 pixels.
+    """
     enough = x if x.dtype == torch.float64 else x.float()
     found = [estimate_noise(to_numpy(image), channel_axis=0).sigma for image in enough]
     return torch.tensor(found, dtype=x.dtype, device=x.device)

@@ -16,20 +16,42 @@ from .receptive import Layer
 
 
 class Stage(NamedTuple):
-    """What a layer of a `FeatureEncoder` makes of images."""
+    """What a layer of a `FeatureEncoder` makes of images.
 
-    filtered: torch.Tensor  #: by the convolution, shape (batch, channels, y, x)
+    Parameters
+    ----------
+    filtered : torch.Tensor, shape (batch, channels, y, x)
+        By the convolution.
+    rectified : torch.Tensor, shape (batch, channels, y, x)
+        The same without what is negative.
+    pooled : torch.Tensor, shape (batch, channels, y // 2, x // 2)
+        The maxima of blocks of 2 x 2.
+    switches : torch.Tensor of int64, shape (batch, channels, y // 2, x // 2)
+        Where each maximum stood: its index in the flattened frame.
+    """
+
+    filtered: torch.Tensor
     rectified: torch.Tensor
-    pooled: torch.Tensor  #: the maxima of blocks of 2 x 2, shape (batch, channels, y // 2, x // 2)
-    switches: torch.Tensor  #: where each maximum stood: its index in the flattened frame
+    pooled: torch.Tensor
+    switches: torch.Tensor
 
 
 class Projection(NamedTuple):
-    """An activation, led back to the image."""
+    """An activation, led back to the image.
 
-    pixels: torch.Tensor  #: shape of the images: what in them, to first order, made the activation
-    position: torch.Tensor  #: the activation's place in the pooled features (row, column), shape (batch, 2)
-    activation: torch.Tensor  #: its value, shape (batch,)
+    Parameters
+    ----------
+    pixels : torch.Tensor, shape (batch, in_channels, y, x)
+        What in the images, to first order, made the activation.
+    position : torch.Tensor of int64, shape (batch, 2)
+        The activation's place in the pooled features (row, column).
+    activation : torch.Tensor, shape (batch,)
+        Its value.
+    """
+
+    pixels: torch.Tensor
+    position: torch.Tensor
+    activation: torch.Tensor
 
 
 class FeatureEncoder(nn.Module):
@@ -85,7 +107,23 @@ class FeatureEncoder(nn.Module):
         self.classify = convolution(sizes[-1], self.classes, 1, generator=source)
 
     def stages(self, x: torch.Tensor) -> list[Stage]:
-        """What each layer makes of images ``(batch, in_channels, y, x)``."""
+        """What each layer makes of images.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, in_channels, y, x)
+            With sides of at least ``2 ** layers``.
+
+        Returns
+        -------
+        list of Stage
+            One a layer, the first layer first.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no such batch of floating point.
+        """
         require_images(x, self.in_channels)
         least = 1 << len(self.convolutions)
         if min(x.shape[-2:]) < least:
@@ -101,7 +139,13 @@ class FeatureEncoder(nn.Module):
         return stages
 
     def path(self) -> list[Layer]:
-        """The layers up to the last maxima, for `receptive_field`."""
+        """The layers up to the last maxima, for `receptive_field`.
+
+        Returns
+        -------
+        list of Layer
+            A convolution and a pooling for each layer.
+        """
         path = []
         for i in range(len(self.convolutions)):
             path.append(Layer(self.kernel_size, padding=self.kernel_size // 2, name=f"convolutions.{i}"))
@@ -109,7 +153,23 @@ class FeatureEncoder(nn.Module):
         return path
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores ``(batch, classes)``: a linear map of the mean features of the last layer."""
+        """Score images: a linear map of the mean features of the last layer.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, in_channels, y, x)
+            With sides of at least ``2 ** layers``.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, classes)
+            Before any softmax.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no such batch of floating point.
+        """
         mean = self.stages(x)[-1].pooled.mean(dim=(-2, -1), keepdim=True)
         scores: torch.Tensor = self.classify(mean)
         return scores[..., 0, 0]
@@ -129,7 +189,9 @@ def deconvnet_projection(
     Parameters
     ----------
     encoder : FeatureEncoder
+        The network that is looked into.
     image : torch.Tensor, shape (batch, in_channels, y, x)
+        What it looks at.
     layer : int
         Counted from 0.
     channel : int

@@ -29,7 +29,19 @@ LEVELS = 255
 
 
 def read_photographs(folder: str | os.PathLike[str], *, leave_out: Iterable[str] = ()) -> dict[str, Numbers]:
-    """The PNG, JPEG and NPY files of a folder, in the order of their names: name without extension -> pixels.
+    """The photographs of a folder: its PNG, JPEG and NPY files.
+
+    Parameters
+    ----------
+    folder : path
+        Where they lie; folders in it are not looked into.
+    leave_out : iterable of str
+        Names, without extension, of files that are not read.
+
+    Returns
+    -------
+    dict of str to ndarray of uint8
+        Name without extension -> pixels, shape (y, x, channels), in the order of the names.
 
     Raises
     ------
@@ -50,7 +62,25 @@ def read_photographs(folder: str | os.PathLike[str], *, leave_out: Iterable[str]
 
 
 def as_bytes(image: Numbers, name: str) -> Numbers:
-    """Pixels of 8 bits, shape (y, x, channels)."""
+    """A photograph in 8 bits.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (y, x) or (y, x, channels)
+        Its pixels; 16 bits are rounded to 8.
+    name : str
+        What to call it in a message.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, channels)
+        One channel where there was no such axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It has another dtype or number of axes, or no pixels.
+    """
     x = np.asarray(image)
     if x.dtype not in (np.uint8, np.uint16):
         raise TypeError(f"{name} has dtype {x.dtype}; photographs of uint8 or uint16 are wanted")
@@ -67,17 +97,24 @@ class Photographs:
     Parameters
     ----------
     images : mapping of str to ndarray, or sequence of ndarray
-        uint8 or uint16, shapes (y, x) or (y, x, channels). Grey ones among coloured ones get equal channels.
+        Of uint8 or uint16, shapes (y, x) or (y, x, channels). Grey ones among coloured ones get equal channels.
     scales : sequence of float
         Each image is kept at each of these sizes (1 is the original): smaller copies show the same things in finer
         detail.
-    device : torch device
+    device : torch.device or str
         Where the pixels lie.
 
     Attributes
     ----------
     names : list of str
+        Of the images, in their order; of a sequence "image 0", "image 1", ...
     channels : int
+        Of the images with the most of them, and of the crops.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There are no images, or one is not as described; the message names it.
     """
 
     def __init__(
@@ -113,7 +150,27 @@ class Photographs:
         return self._pixels.device
 
     def draw(self, count: int, size: int, rng: np.random.Generator) -> Numbers:
-        """Places of crops, every one in every image as probable: shape (count, 3), rows (image, y, x)."""
+        """Draw places of crops, every one in every image as probable.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        size : int
+            Side of a crop in pixels.
+        rng : numpy.random.Generator
+            Source of the random numbers.
+
+        Returns
+        -------
+        ndarray of int, shape (count, 3)
+            Rows ``(image, y, x)``: the image at one of the `scales`, and the crop's first pixel.
+
+        Raises
+        ------
+        ValueError
+            No image is large enough.
+        """
         free = np.maximum(self._sizes - size + 1, 0)
         ends = np.cumsum(free.prod(axis=1))
         if not ends[-1]:
@@ -124,10 +181,22 @@ class Photographs:
         return np.stack([image, y, x], axis=1)
 
     def crop(self, places: Numbers, size: int, symmetries: Numbers | None = None) -> torch.Tensor:
-        """The crops as ``(count, channels, size, size)`` in 0..1.
+        """The crops at these places.
 
-        `symmetries` has rows (flip up-down, flip left-right, quarter turns): the crop is turned as `numpy.rot90` turns,
-        then flipped.
+        Parameters
+        ----------
+        places : ndarray of int, shape (count, 3)
+            Rows ``(image, y, x)``, as `draw` gives them.
+        size : int
+            Side of a crop in pixels.
+        symmetries : ndarray of int, shape (count, 3), optional
+            Rows ``(flip up-down, flip left-right, quarter turns)``: the crop is turned as `numpy.rot90` turns, then
+            flipped. As it is by default.
+
+        Returns
+        -------
+        torch.Tensor of float32, shape (count, channels, size, size)
+            In 0..1.
         """
         image, y, x = places.T
         width = self._sizes[image, 1]
@@ -163,6 +232,11 @@ class Batches:
         Flip along either axis, turn by quarters.
     jitter : float
         Largest relative change of brightness, contrast and saturation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
     """
 
     photographs: Photographs
@@ -182,7 +256,25 @@ class Batches:
             raise ValueError(f"seed is {shown(self.seed)}; an integer of at least 0 is wanted")
 
     def __call__(self, step: int) -> tuple[Inputs, torch.Tensor]:
-        """Inputs and target of that step."""
+        """The inputs and the target of a step.
+
+        Parameters
+        ----------
+        step : int
+            Counted from 0.
+
+        Returns
+        -------
+        inputs : tuple of torch.Tensor
+            The arguments of the network, as `degrade` gives them.
+        target : torch.Tensor
+            What it should make of them.
+
+        Raises
+        ------
+        ValueError
+            No photograph holds a crop of that size.
+        """
         rng = np.random.default_rng((self.seed, step))
         # All is drawn, used or not: the same crops come with and without an augmentation, so they can be compared.
         places = self.photographs.draw(self.count, self.size, rng)

@@ -50,6 +50,11 @@ class Plan:
         steps of 1/256 near 1: what is to be learned must be coarser than that.
     seed : int
         Of the random numbers that the network draws in training (dropout).
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
     """
 
     steps: int
@@ -86,7 +91,23 @@ class Plan:
 
 
 def learning_rate(plan: Plan, step: int) -> float:
-    """The rate of a step, counted from 0.
+    """The learning rate of a step.
+
+    Parameters
+    ----------
+    plan : Plan
+        The numbers of the run.
+    step : int
+        Counted from 0.
+
+    Returns
+    -------
+    float
+        Rises in a line over the warm-up, then falls along half a cosine.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, SGDR: stochastic gradient descent with warm restarts (2016), arXiv:1608.03983.
 
     Examples
     --------

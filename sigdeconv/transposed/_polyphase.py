@@ -13,7 +13,7 @@ from ._spacing import entries_of
 
 
 def polyphase_sums(weight: Array, scale: int | Sequence[int], *, ndim: int = 2) -> Array:
-    """Sums of a kernel's polyphase components: what each phase of the output becomes where the input is flat and one.
+    """The sums of a kernel's polyphase components: what each phase of the output becomes where the input is one.
 
     Parameters
     ----------
@@ -29,6 +29,15 @@ def polyphase_sums(weight: Array, scale: int | Sequence[int], *, ndim: int = 2) 
     -------
     array, shape (..., *scale)
         Of the kind of `weight`. Entry r sums the taps with an index of r modulo the scale.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no array or has too few axes, or `scale` is no positive integer or one an axis.
+
+    References
+    ----------
+    Y. Sugawara, S. Shiota and H. Kiya, APSIPA Trans. Signal Inf. Process. 8, e9 (2019), doi:10.1017/ATSIP.2019.2.
 
     Examples
     --------
@@ -49,10 +58,24 @@ def is_free(weight: Array, scale: int | Sequence[int], *, tolerance: float = 1e-
 
     Parameters
     ----------
-    weight, scale, ndim
-        As in `polyphase_sums`.
+    weight : array, shape (..., *kernel)
+        Weights of a transposed convolution of stride `scale`, or of a convolution whose gradient is meant.
+    scale : int or sequence of int
+        The stride, of each of the last axes.
     tolerance : float
         Difference of the sums that is allowed, as a share of the sum of the kernel's magnitudes.
+    ndim : int
+        Number of axes of the kernel, where `scale` is a single number.
+
+    Returns
+    -------
+    bool
+        False as soon as one kernel is not.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no array or has too few axes, or another argument is not as described.
 
     Notes
     -----
@@ -87,13 +110,23 @@ def with_equal_sums(weight: Array, scale: int | Sequence[int], *, ndim: int = 2)
 
     Parameters
     ----------
-    weight, scale, ndim
-        As in `polyphase_sums`; no axis of the kernel is shorter than the scale.
+    weight : array, shape (..., *kernel)
+        Weights of a transposed convolution of stride `scale`, or of a convolution whose gradient is meant. No axis of
+        the kernel is shorter than the scale.
+    scale : int or sequence of int
+        The stride, of each of the last axes.
+    ndim : int
+        Number of axes of the kernel, where `scale` is a single number.
 
     Returns
     -------
     array
         Of the shape and kind of `weight`. Differentiable through torch; applied twice it changes nothing more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no array or has too few axes, or `scale` does not fit it.
 
     Notes
     -----
@@ -128,19 +161,32 @@ def zero_order_hold(weight: Array, scale: int | Sequence[int], *, ndim: int = 2)
 
     Parameters
     ----------
-    weight, scale, ndim
-        As in `polyphase_sums`.
+    weight : array, shape (..., *kernel)
+        Weights of a transposed convolution of stride `scale`, or of a convolution whose gradient is meant.
+    scale : int or sequence of int
+        The stride, of each of the last axes.
+    ndim : int
+        Number of axes of the kernel, where `scale` is a single number.
 
     Returns
     -------
     array, shape (..., *(kernel + scale - 1))
         Of the kind of `weight`. Differentiable through torch.
 
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no array or has too few axes, or `scale` is no positive integer or one an axis.
+
     Notes
     -----
     A stronger medicine than `with_equal_sums`: the output has no energy at the stride's frequency of an axis wherever
     the input is flat along that axis alone, as at a straight edge. It costs resolution (the hold is a blur) and
     ``scale - 1`` more taps an axis. Nearest-neighbour resizing before a convolution is the same thing.
+
+    References
+    ----------
+    Y. Sugawara, S. Shiota and H. Kiya, APSIPA Trans. Signal Inf. Process. 8, e9 (2019), doi:10.1017/ATSIP.2019.2.
 
     Examples
     --------

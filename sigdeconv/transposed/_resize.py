@@ -21,19 +21,48 @@ LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}  # torch's names, by the n
 class ResizeConv(Upsampler):
     """Enlarge by nearest-neighbour or linear interpolation, then convolve: free of checkerboards by construction.
 
-    Arguments are those of `TransposedUpsample`, and one more. `kernel_size` is that of the convolution, on the fine
-    grid, and `padding` what goes before its first sample, ``(kernel_size - 1) // 2`` by default.
+    Arguments are those of `TransposedUpsample`, and one more.
 
     Parameters
     ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or sequence of int
+        Taps of the convolution, on the fine grid of the output.
+    scale : int or sequence of int
+        Output samples for one input sample, on each axis.
     interpolation : {"nearest", "linear"}
         How to resize.
+    ndim : {2, 1, 3}
+        Number of axes besides batch and channels.
+    padding : int or sequence of int, optional
+        Samples of the fine grid before the first one of the convolution, ``(kernel_size - 1) // 2`` by default.
+    padding_mode : {"zeros", "replicate", "reflect", "circular"}
+        What the input does past the frame. With "zeros" a flat input darkens towards the frame.
+    bias : bool
+        Add a number to every output channel.
+    initialisation : {"kaiming", "icnr", "bilinear", "sinc"}
+        What to start from, see Notes.
+    checkerboard_free : bool
+        Changes nothing here, see Notes.
+    generator : torch.Generator, optional
+        Source of the random numbers.
+    device : torch.device or str, optional
+        Where the parameters lie; torch's own choice by default.
+    dtype : torch.dtype, optional
+        Of the parameters; torch's own choice by default.
 
     Attributes
     ----------
     weight : Parameter, shape (out_channels, in_channels, *kernel_size)
         As in `torch.nn.Conv2d`.
     bias : Parameter, shape (out_channels,), or None
+        One number an output channel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; so does an input of the wrong shape, when it comes.
 
     Notes
     -----
@@ -98,7 +127,11 @@ class ResizeConv(Upsampler):
     def to_transposed(self) -> TransposedUpsample:
         """The same operator as a transposed convolution, by convolving the kernel with the interpolation's; exact.
 
-        Its kernel is larger by ``scale - 1`` taps an axis for "nearest", ``2 scale - scale % 2 - 1`` for "linear".
+        Returns
+        -------
+        TransposedUpsample
+            With weights of its own. Its kernel is larger by ``scale - 1`` taps an axis for "nearest", ``2 scale -
+            scale % 2 - 1`` for "linear".
         """
         kernel = self.weight.detach().flip(tuple(range(2, self.ndim + 2))).transpose(0, 1)
         flat = kernel.reshape(-1, 1, *self.kernel_size)
@@ -111,7 +144,13 @@ class ResizeConv(Upsampler):
         return self._sibling(TransposedUpsample, weight, *self._as_transposed())
 
     def extra_repr(self) -> str:
-        """What is shown of the layer in a network."""
+        """What is shown of the layer in a network.
+
+        Returns
+        -------
+        str
+            As of the other layers, and the interpolation.
+        """
         return f"{super().extra_repr()}, interpolation={self.interpolation!r}"
 
     def _check_kernel(self) -> None:

@@ -112,7 +112,13 @@ class UNet(nn.Module):
         self.reach = reach(self.path(), period=self.multiple)
 
     def path(self) -> list[Layer]:
-        """The way through the network that sees the most, for `receptive_field`."""
+        """The way through the network that sees the most, for `receptive_field`.
+
+        Returns
+        -------
+        list of Layer
+            From the input to the output.
+        """
         path = self.encoder.path()
         size, cut = (4, 1) if self._bilinear else (2, 0)
         for i in reversed(range(len(self.up))):
@@ -121,7 +127,23 @@ class UNet(nn.Module):
         return [*path, Layer(1, name="score")]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores ``(batch, classes, y, x)`` of ``(batch, in_channels, y, x)``, before any softmax."""
+        """Score each pixel of images.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, in_channels, y, x)
+            Images of any size.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, classes, y, x)
+            Before any softmax.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no such batch of floating point.
+        """
         require_images(x, self.in_channels)
         *skips, y = self.encoder(to_multiple(x, self.multiple))
         for part, up, skip in zip(reversed(self.decoder), reversed(self.up), reversed(skips), strict=True):
@@ -135,8 +157,16 @@ class SkiplessFCN(nn.Module):
 
     Parameters
     ----------
-    in_channels, classes, width, depth, normalise, generator
-        As in `UNet`.
+    in_channels, classes : int
+        Channels of the images, and of the result.
+    width : int
+        Features at full resolution; each level below has twice as many.
+    depth : int
+        How often the resolution is halved.
+    normalise : bool
+        Batch normalisation after each 3 x 3 convolution, which then has no bias.
+    generator : torch.Generator or int, optional
+        Source of the random numbers, or its seed.
 
     Attributes
     ----------
@@ -194,13 +224,35 @@ class SkiplessFCN(nn.Module):
         self.reach = reach(self.path(), period=self.multiple)
 
     def path(self) -> list[Layer]:
-        """The way through the network that sees the most, for `receptive_field`."""
+        """The way through the network that sees the most, for `receptive_field`.
+
+        Returns
+        -------
+        list of Layer
+            From the input to the output.
+        """
         s = self.multiple
         last = Layer(2 * s, stride=s, padding=self.enlarge.padding[0], kind="transposed", name="enlarge")
         return [*self.encoder.path(), Layer(1, name="score"), last]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores ``(batch, classes, y, x)`` of ``(batch, in_channels, y, x)``, before any softmax."""
+        """Score each pixel of images.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, in_channels, y, x)
+            Images of any size.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, classes, y, x)
+            Before any softmax.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no such batch of floating point.
+        """
         require_images(x, self.in_channels)
         coarse = self.score(self.encoder(to_multiple(x, self.multiple))[-1])
         scores: torch.Tensor = self.enlarge(coarse)

@@ -17,11 +17,19 @@ def pixel_shuffle(x: torch.Tensor, scale: int | Sequence[int]) -> torch.Tensor:
     Parameters
     ----------
     x : torch.Tensor, shape (batch, channels * prod(scale), *frame)
+        Groups of channels, the phases of a channel of the result one after the other, the last axis fastest.
     scale : int or sequence of int
+        Output samples for one input sample, on each axis.
 
     Returns
     -------
     torch.Tensor, shape (batch, channels, *(scale * frame))
+        The same numbers in another order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `scale` is no positive integer or one an axis, or does not divide the channels.
 
     Notes
     -----
@@ -45,7 +53,7 @@ def pixel_shuffle(x: torch.Tensor, scale: int | Sequence[int]) -> torch.Tensor:
 
 
 def transposed_to_subpixel(weight: torch.Tensor, scale: int | Sequence[int]) -> torch.Tensor:
-    """Weights of the convolution that, before a pixel shuffle, is the transposed convolution of stride `scale`.
+    """The weights of the convolution that, before a pixel shuffle, is the transposed convolution of stride `scale`.
 
     Parameters
     ----------
@@ -60,6 +68,11 @@ def transposed_to_subpixel(weight: torch.Tensor, scale: int | Sequence[int]) -> 
         As `torch.nn.functional.conv2d` takes them. With the input padded by ``ceil(kernel / scale) - 1`` zeros, the
         shuffled result is that of the transposed convolution without padding. Where `scale` does not divide the
         kernel, zeros have been added after the kernel, and as many zeros end the result.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` has not two axes of channels and one to three of the kernel, or `scale` does not fit these.
 
     Notes
     -----
@@ -85,7 +98,7 @@ def transposed_to_subpixel(weight: torch.Tensor, scale: int | Sequence[int]) -> 
 
 
 def subpixel_to_transposed(weight: torch.Tensor, scale: int | Sequence[int]) -> torch.Tensor:
-    """Weights of the transposed convolution that a convolution before a pixel shuffle is; no zeros are ever needed.
+    """The weights of the transposed convolution that a convolution before a pixel shuffle is; no zeros are needed.
 
     Parameters
     ----------
@@ -99,6 +112,11 @@ def subpixel_to_transposed(weight: torch.Tensor, scale: int | Sequence[int]) -> 
     torch.Tensor, shape (in_channels, out_channels, *(scale * taps))
         As `torch.nn.functional.conv_transpose2d` takes them. If the convolution pads by p, the transposed one does by
         ``scale * (taps - 1 - p)``. The inverse of `transposed_to_subpixel`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` has not two axes of channels and one to three of the kernel, or `scale` does not fit it.
 
     Examples
     --------

@@ -44,13 +44,17 @@ class TransposedUpsample(Upsampler):
         a flat output, whatever is learned.
     generator : torch.Generator, optional
         Source of the random numbers.
-    device, dtype
-        Of the parameters, as in torch.
+    device : torch.device or str, optional
+        Where the parameters lie; torch's own choice by default.
+    dtype : torch.dtype, optional
+        Of the parameters; torch's own choice by default.
 
     Attributes
     ----------
     weight : Parameter, shape (in_channels, out_channels, *kernel_size)
+        As in `torch.nn.ConvTranspose2d`.
     bias : Parameter, shape (out_channels,), or None
+        One number an output channel.
 
     Raises
     ------
@@ -102,6 +106,16 @@ class TransposedUpsample(Upsampler):
         padding_mode : {"zeros", "circular"}
             The boundary "zero" or "periodic" of the blur; the others have no such transpose.
 
+        Returns
+        -------
+        TransposedUpsample
+            In the dtype of `psf`, without bias. Its weights can be trained on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The PSF is not real or not finite, has not one to three axes, or another argument does not fit it.
+
         Examples
         --------
         >>> import numpy as np, torch, sigdeconv
@@ -146,15 +160,28 @@ class TransposedUpsample(Upsampler):
         return self.scale
 
     def effective_weight(self) -> torch.Tensor:
-        """The weights that are applied, of the shape of the stored ones."""
+        """The weights that are applied: the stored ones, made free of checkerboards if that was asked for.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of `weight`. Differentiable.
+        """
         return with_equal_sums(self.weight, self.scale) if self.checkerboard_free else self.weight
 
     def to_subpixel(self, *, aligned: bool = False) -> SubpixelConv:
         """The same operator as a sub-pixel convolution; exact.
 
-        Where `scale` does not divide `kernel_size`, zeros are added after the kernel. With `aligned` zeros are also
-        added before it, so that `padding` becomes a multiple of `scale`: the result is then a plain convolution and a
-        pixel shuffle with nothing to crop, for exchange with other programs.
+        Parameters
+        ----------
+        aligned : bool
+            Add zeros before the kernel, so that `padding` becomes a multiple of `scale`: the result is then a plain
+            convolution and a pixel shuffle with nothing to crop, for exchange with other programs.
+
+        Returns
+        -------
+        SubpixelConv
+            With weights of its own. Where `scale` does not divide `kernel_size`, zeros are added after the kernel.
         """
         front = [-p % s if aligned else 0 for p, s in zip(self.padding, self.scale, strict=True)]
         back = [-(k + f) % s for k, f, s in zip(self.kernel_size, front, self.scale, strict=True)]
@@ -164,7 +191,13 @@ class TransposedUpsample(Upsampler):
         return self._sibling(SubpixelConv, transposed_to_subpixel(weight, self.scale), weight.shape[2:], cut)
 
     def to_transposed(self) -> TransposedUpsample:
-        """A copy."""
+        """A copy.
+
+        Returns
+        -------
+        TransposedUpsample
+            With weights of its own: those that are applied.
+        """
         return self._sibling(TransposedUpsample, self.effective_weight().detach(), self.kernel_size, self.padding)
 
     def _initialise(self, generator: torch.Generator | None) -> None:
@@ -190,8 +223,34 @@ class TransposedUpsample(Upsampler):
 class SubpixelConv(Upsampler):
     """Enlarge by a convolution to ``prod(scale)`` times the channels, which are then laid out as pixels.
 
-    Arguments are those of `TransposedUpsample`, of the same meaning: `kernel_size` counts taps on the fine grid and is
-    a multiple of `scale`, so a 3 x 3 convolution before a shuffle by 2 has ``kernel_size=6``.
+    Arguments are those of `TransposedUpsample`, of the same meaning.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or sequence of int
+        Taps on the fine grid of the output, a multiple of `scale`: a 3 x 3 convolution before a shuffle by 2 has 6.
+    scale : int or sequence of int
+        Output samples for one input sample, on each axis.
+    ndim : {2, 1, 3}
+        Number of axes besides batch and channels.
+    padding : int or sequence of int, optional
+        Samples cut off before the first output sample; ``(kernel_size - scale) // 2`` by default, which is centred.
+    padding_mode : {"zeros", "replicate", "reflect", "circular"}
+        What the input does past the frame. With "zeros" a flat input darkens towards the frame.
+    bias : bool
+        Add a number to every output channel.
+    initialisation : {"kaiming", "icnr", "bilinear", "sinc"}
+        What to start from, see `sigdeconv.transposed.initialisation`.
+    checkerboard_free : bool
+        Apply the nearest weights with which a flat input gives a flat output, in training too.
+    generator : torch.Generator, optional
+        Source of the random numbers.
+    device : torch.device or str, optional
+        Where the parameters lie; torch's own choice by default.
+    dtype : torch.dtype, optional
+        Of the parameters; torch's own choice by default.
 
     Attributes
     ----------
@@ -199,6 +258,11 @@ class SubpixelConv(Upsampler):
         As in `torch.nn.Conv2d` before `torch.nn.PixelShuffle`.
     bias : Parameter, shape (out_channels,), or None
         One number an output channel: one for each of the shuffled channels would itself be a checkerboard.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; so does an input of the wrong shape, when it comes.
 
     Notes
     -----
@@ -222,14 +286,26 @@ class SubpixelConv(Upsampler):
     """
 
     def effective_weight(self) -> torch.Tensor:
-        """The weights that are applied, of the shape of the stored ones."""
+        """The weights that are applied: the stored ones, made free of checkerboards if that was asked for.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of `weight`. Differentiable.
+        """
         if not self.checkerboard_free:
             return self.weight
         free = with_equal_sums(subpixel_to_transposed(self.weight, self.scale), self.scale)
         return transposed_to_subpixel(free, self.scale)
 
     def to_transposed(self) -> TransposedUpsample:
-        """The same operator as a transposed convolution; exact."""
+        """The same operator as a transposed convolution; exact.
+
+        Returns
+        -------
+        TransposedUpsample
+            With weights of its own, and the same `kernel_size` and `padding`.
+        """
         weight = subpixel_to_transposed(self.effective_weight().detach(), self.scale)
         return self._sibling(TransposedUpsample, weight, self.kernel_size, self.padding)
 

@@ -63,14 +63,36 @@ class Upsampler(torch.nn.Module):
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Start anew: weights by the layer's initialisation, the bias at zero."""
+        """Start anew: weights by the layer's initialisation, the bias at zero.
+
+        Parameters
+        ----------
+        generator : torch.Generator, optional
+            Source of the random numbers; torch's own by default.
+        """
         with torch.no_grad():
             self._initialise(generator)
             if self.bias is not None:
                 self.bias.zero_()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Enlarge ``(batch, in_channels, *frame)`` to ``(batch, out_channels, *(scale * frame))``."""
+        """Enlarge a batch.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, in_channels, *frame)
+            What is to be enlarged.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, out_channels, *(scale * frame))
+            Every axis of the frame `scale` times as long.
+
+        Raises
+        ------
+        ValueError
+            `x` has another shape, or is too small for the padding mode.
+        """
         if x.ndim != self.ndim + 2 or x.shape[1] != self.in_channels:
             frame = ", ".join(["n"] * self.ndim)
             raise ValueError(f"x has shape {tuple(x.shape)}; (batch, {self.in_channels}, {frame}) is wanted")
@@ -78,11 +100,23 @@ class Upsampler(torch.nn.Module):
         return y if self.bias is None else y + self.bias.view(-1, *(1,) * self.ndim)
 
     def effective_weight(self) -> torch.Tensor:
-        """The weights that are applied: the stored ones, made free of checkerboards if that was asked for."""
+        """The weights that are applied: the stored ones, made free of checkerboards if that was asked for.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of `weight`. Differentiable.
+        """
         return self.weight
 
     def extra_repr(self) -> str:
-        """What is shown of the layer in a network."""
+        """What is shown of the layer in a network.
+
+        Returns
+        -------
+        str
+            Channels, kernel and scale, and of the other arguments those that change what it computes.
+        """
         parts = [f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, scale={self.scale}"]
         parts += [f"padding={self.padding}"] * (self.padding != self._centred())
         parts += [f"padding_mode={self.padding_mode!r}"] * (self.padding_mode != "zeros")

@@ -128,7 +128,13 @@ class FastUpscaler(nn.Module):
         self.reach = reach(self.path(), scale=self.scale)
 
     def path(self) -> list[Layer]:
-        """The way through the network that sees the most, for `receptive_field`."""
+        """The way through the network that sees the most, for `receptive_field`.
+
+        Returns
+        -------
+        list of Layer
+            From the input to the output.
+        """
         return [
             Layer(5, padding=2, name="first"),
             *[Layer(3, padding=1, name=f"body.{i}") for i in range(len(self.body))],
@@ -136,7 +142,23 @@ class FastUpscaler(nn.Module):
         ]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Enlarge ``(batch, 1, y, x)`` to ``(batch, 1, scale * y, scale * x)``."""
+        """Enlarge images.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, 1, y, x)
+            Luminances, 0 to 1, of any size.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, 1, scale * y, scale * x)
+            Luminances in the same units. Nothing is clipped.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no batch of images of one channel in floating point.
+        """
         require_images(x, 1)
         wide = mirrored(x, self.reach, self.reach)
         y: torch.Tensor
@@ -150,7 +172,13 @@ class FastUpscaler(nn.Module):
         return plain + detail
 
     def collapse(self) -> FastUpscaler:
-        """The same network of plain convolutions, for use: a copy whose results agree to rounding."""
+        """The same network of plain convolutions, for use.
+
+        Returns
+        -------
+        FastUpscaler
+            A copy whose results agree to rounding.
+        """
         return collapsed(self)
 
 
@@ -185,8 +213,12 @@ class Upscaler(nn.Module):
         Of the features.
     blocks : int
         Number of blocks of three 3 x 3 convolutions.
-    upsampler, expansion, generator
-        As in `FastUpscaler`.
+    upsampler : {"transposed", "subpixel", "resize"}
+        The last layer, as in `FastUpscaler`.
+    expansion : int or None
+        Channels inside of the convolutions that are trained as products, see `collapse`. None: plain convolutions.
+    generator : torch.Generator or int, optional
+        Source of the random numbers, or its seed.
 
     Attributes
     ----------
@@ -245,7 +277,13 @@ class Upscaler(nn.Module):
         self.reach = reach(self.path(), scale=self.scale)
 
     def path(self) -> list[Layer]:
-        """The way through the network that sees the most, for `receptive_field`."""
+        """The way through the network that sees the most, for `receptive_field`.
+
+        Returns
+        -------
+        list of Layer
+            From the input to the output.
+        """
         names = [
             "first",
             *[f"body.{i}.{part}" for i, block in enumerate(self.body) for part, _ in block.named_children()],
@@ -253,7 +291,23 @@ class Upscaler(nn.Module):
         return [*[Layer(3, padding=1, name=name) for name in [*names, "last"]], _as_layer(self.enlarge)]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Enlarge ``(batch, 1, y, x)`` to ``(batch, 1, scale * y, scale * x)``."""
+        """Enlarge images.
+
+        Parameters
+        ----------
+        x : torch.Tensor, shape (batch, 1, y, x)
+            Luminances, 0 to 1, of any size.
+
+        Returns
+        -------
+        torch.Tensor, shape (batch, 1, scale * y, scale * x)
+            Luminances in the same units. Nothing is clipped.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `x` is no batch of images of one channel in floating point.
+        """
         require_images(x, 1)
         features = [self.first(x)]
         for block in self.body:
@@ -265,7 +319,13 @@ class Upscaler(nn.Module):
         return plain + detail
 
     def collapse(self) -> Upscaler:
-        """The same network of plain convolutions, for use: a copy whose results agree to rounding."""
+        """The same network of plain convolutions, for use.
+
+        Returns
+        -------
+        Upscaler
+            A copy whose results agree to rounding.
+        """
         return collapsed(self)
 
 

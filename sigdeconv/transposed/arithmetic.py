@@ -24,14 +24,30 @@ from ._spacing import Integers, Padding, convolved, enlarged, entries, sizes, sp
 
 
 class EquivalentConvolution(NamedTuple):
-    """A transposed convolution as an ordinary one of stride 1, with the kernel flipped on every axis."""
+    """A transposed convolution as an ordinary one of stride 1, with the kernel flipped on every axis.
 
-    zeros_between: tuple[int, ...]  #: zeros to insert between neighbouring input samples: ``stride - 1``
-    inserted_shape: tuple[int, ...]  #: the frame with them
-    padding: tuple[tuple[int, int], ...]  #: then zeros (before, after) around it; negative numbers crop
-    padded_shape: tuple[int, ...]  #: the frame that the kernel runs over
-    dilation: tuple[int, ...]  #: of the convolution, as before
-    shape: tuple[int, ...]  #: what comes out
+    Parameters
+    ----------
+    zeros_between : tuple of int
+        Zeros to insert between neighbouring input samples: ``stride - 1`` an axis.
+    inserted_shape : tuple of int
+        The frame with them.
+    padding : tuple of (int, int)
+        Then zeros (before, after) around it, a pair an axis; negative numbers crop.
+    padded_shape : tuple of int
+        The frame that the kernel runs over.
+    dilation : tuple of int
+        Of the convolution, as before.
+    shape : tuple of int
+        The frame that comes out.
+    """
+
+    zeros_between: tuple[int, ...]
+    inserted_shape: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    padded_shape: tuple[int, ...]
+    dilation: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 def conv_shape(
@@ -43,14 +59,17 @@ def conv_shape(
     ----------
     shape : int or sequence of int
         The input's frame; a single number is one axis.
-    kernel_size, stride, dilation : int or sequence of int
-        As in torch, for all axes or for each.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each.
     padding : int, sequence of int or pairs, "same" or "valid"
         Zeros around the input: a number or a pair (before, after) an axis. Negative numbers crop.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
 
     Returns
     -------
     tuple of int
+        Samples on each axis, ``(n + padding - dilation (kernel - 1) - 1) // stride + 1``.
 
     Raises
     ------
@@ -83,16 +102,19 @@ def transposed_shape(
     ----------
     shape : int or sequence of int
         The input's frame; a single number is one axis.
-    kernel_size, stride, dilation : int or sequence of int
-        As in torch, for all axes or for each.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each.
     padding : int, sequence of int or pairs, "same" or "valid"
         Samples cut off: those by which the convolution that is transposed pads. Negative numbers add zeros.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
     output_padding : int or sequence of int
         Samples that are cut off less at the end; smaller than `stride` or `dilation`, as in torch.
 
     Returns
     -------
     tuple of int
+        Samples on each axis, ``(n - 1) stride + dilation (kernel - 1) + 1 - padding + output_padding``.
 
     Raises
     ------
@@ -121,14 +143,23 @@ def input_sizes(
     ----------
     shape : int or sequence of int
         The convolution's output; a single number is one axis.
-    kernel_size, stride, padding, dilation
-        As in `conv_shape`.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each.
+    padding : int, sequence of int or pairs, "same" or "valid"
+        Zeros around the input: a number or a pair (before, after) an axis. Negative numbers crop.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
 
     Returns
     -------
     tuple of range
         One an axis: `stride` sizes, fewer where some would be less than one sample, none (an empty range) where the
         padding alone gives more than `shape`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
 
     Examples
     --------
@@ -160,13 +191,23 @@ def output_padding_for(
         The input of the transposed convolution; a single number is one axis.
     wanted : int or sequence of int
         The output's frame: that of the convolution's input, to get it back.
-    kernel_size, stride, padding, dilation
-        As in `transposed_shape`.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each.
+    padding : int, sequence of int or pairs, "same" or "valid"
+        Samples cut off: those by which the convolution that is transposed pads. Negative numbers add zeros.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
+
+    Returns
+    -------
+    tuple of int
+        Samples that are cut off less at the end of each axis.
 
     Raises
     ------
-    ValueError
-        No `output_padding` gives that frame; the message says which frames can be had.
+    TypeError, ValueError
+        An argument is not as described, or no `output_padding` gives that frame; the message says which frames can be
+        had.
 
     Notes
     -----
@@ -209,14 +250,27 @@ def equivalent_convolution(
 
     Parameters
     ----------
-    shape, kernel_size, stride, padding, dilation, output_padding
-        As in `transposed_shape`.
+    shape : int or sequence of int
+        The input's frame; a single number is one axis.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each.
+    padding : int, sequence of int or pairs, "same" or "valid"
+        Samples cut off: those by which the convolution that is transposed pads. Negative numbers add zeros.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
+    output_padding : int or sequence of int
+        Samples that are cut off less at the end; smaller than `stride` or `dilation`, as in torch.
 
     Returns
     -------
     EquivalentConvolution
         Put ``stride - 1`` zeros between the samples, ``dilation (kernel - 1) - padding`` around (`output_padding`
         more at the end), and convolve with the flipped kernel at stride 1: the same values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or nothing is left.
 
     Notes
     -----
@@ -264,14 +318,27 @@ def overlap_count(
 
     Parameters
     ----------
-    shape, kernel_size, stride, padding, dilation, output_padding
-        As in `transposed_shape`.
+    shape : int or sequence of int
+        The input's frame; a single number is one axis.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each.
+    padding : int, sequence of int or pairs, "same" or "valid"
+        Samples cut off: those by which the convolution that is transposed pads. Negative numbers add zeros.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
+    output_padding : int or sequence of int
+        Samples that are cut off less at the end; smaller than `stride` or `dilation`, as in torch.
 
     Returns
     -------
-    array of int64
+    ndarray of int64
         Of the output's frame: what the layer makes of ones with a kernel of ones. It is also how often a convolution
         with these arguments reads each sample of its input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or nothing is left.
 
     Notes
     -----

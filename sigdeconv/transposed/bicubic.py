@@ -28,6 +28,8 @@ BLACK = 16.0
 RGB_WEIGHTS = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 PEAK = 255.0
 
+__all__ = ["eight_bits", "imresize", "low_resolution", "luminance", "psnr_y", "resize_matrix", "whole_multiple"]
+
 
 def imresize(
     image: Array,
@@ -98,7 +100,24 @@ def imresize(
 
 
 def resize_matrix(n: int, scale: float, *, size: int | None = None, antialiasing: bool = True) -> Numbers:
-    """The resizing of one axis as a matrix, shape ``(ceil(scale * n), n)``: rows sum to one."""
+    """The resizing of one axis as a matrix.
+
+    Parameters
+    ----------
+    n : int
+        Samples of the input.
+    scale : float
+        Output samples for one of the input.
+    size : int, optional
+        Samples of the output, ``ceil(scale * n)`` by default.
+    antialiasing : bool
+        Widen the kernel by ``1 / scale`` where `scale` is below 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (size, n)
+        Its rows sum to one.
+    """
     taps, weights = contributions(n, _length(n, scale) if size is None else size, scale, antialiasing)
     matrix = np.zeros((len(taps), n))
     np.add.at(matrix, (np.arange(len(taps))[:, None], taps), weights)  # a mirrored sample may come twice
@@ -114,6 +133,16 @@ def luminance(image: Array, *, channel_axis: int = -1) -> Array:
         In grey levels, 0 to 255.
     channel_axis : int
         The axis of the three colours, which the result no longer has.
+
+    Returns
+    -------
+    array
+        In grey levels, 16 to 235; of the kind and floating dtype of `image`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `image` is not real or not finite, or has not three channels on that axis.
 
     Examples
     --------
@@ -132,14 +161,50 @@ def luminance(image: Array, *, channel_axis: int = -1) -> Array:
 
 
 def eight_bits(image: Array) -> Array:
-    """Grey levels clipped to 0..255 and rounded, halves upwards, as a file would hold them; still floating point."""
+    """Grey levels clipped to 0..255 and rounded, halves upwards, as a file would hold them.
+
+    Parameters
+    ----------
+    image : array
+        In grey levels.
+
+    Returns
+    -------
+    array
+        Of the shape and kind of `image`, and still floating point.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `image` is not real or not finite.
+    """
     image = floating(image, "image")
     xp = namespace(image)
     return xp.clip(xp.floor(image + 0.5), 0.0, PEAK)
 
 
 def whole_multiple(image: Array, scale: int, *, channel_axis: int | None = None) -> Array:
-    """The image without its last rows and columns, so that `scale` divides its sides."""
+    """The image without its last rows and columns, so that `scale` divides its sides.
+
+    Parameters
+    ----------
+    image : array, shape (..., y, x)
+        In any unit.
+    scale : int
+        What is to divide the sides.
+    channel_axis : int, optional
+        The axis of the colours, which is left alone.
+
+    Returns
+    -------
+    array
+        Of the kind and floating dtype of `image`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or a side is shorter than `scale`.
+    """
     image = floating(image, "image")
     factor = per_axis(scale, 1, "scale", minimum=1)[0]
     channel = None if channel_axis is None else checked_axis(channel_axis, image.ndim, "channel_axis", "image")
@@ -153,7 +218,26 @@ def whole_multiple(image: Array, scale: int, *, channel_axis: int | None = None)
 def low_resolution(image: Array, scale: int, *, channel_axis: int | None = None, rounded: bool = True) -> Array:
     """The small image from which the large one is to be found: cut to a multiple of `scale`, then shrunk by it.
 
-    `image` is in grey levels, 0 to 255; with `rounded` the result is, too, as it would be in a file of 8 bits.
+    Parameters
+    ----------
+    image : array, shape (..., y, x)
+        The large one, in grey levels, 0 to 255.
+    scale : int
+        Samples of the large image for one of the small one, on both axes.
+    channel_axis : int, optional
+        The axis of the colours.
+    rounded : bool
+        Whether to round and clip to grey levels, as a file of 8 bits would.
+
+    Returns
+    -------
+    array, shape (..., y // scale, x // scale)
+        In grey levels, of the kind and floating dtype of `image`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or a side is shorter than `scale`.
     """
     small = imresize(
         whole_multiple(image, scale, channel_axis=channel_axis),
@@ -175,6 +259,16 @@ def psnr_y(truth: Array, estimate: Array, *, scale: int, channel_axis: int | Non
         So many pixels are cut off along each edge.
     channel_axis : int, optional
         The axis of the colours.
+
+    Returns
+    -------
+    float
+        In dB, against a peak of 255; infinite where the two are equal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The shapes do not fit each other, a sample is not finite, or nothing is left inside the border.
 
     Examples
     --------

@@ -33,22 +33,48 @@ Numbers = np.ndarray[Any, Any]
 
 
 class Overlap(NamedTuple):
-    """How often a kernel meets each phase of its output."""
+    """How often a kernel meets each phase of its output.
 
-    taps: Numbers  #: shape `scale`: kernel taps that reach an output sample, by its index modulo the scale
-    even: bool  #: whether all of them are equal
-    harmonics: Numbers  #: as in `Checkerboard`, of what equal weights of gain 1 make of an input of ones
-    energy: float  #: the sum of `harmonics` but for the mean
+    Parameters
+    ----------
+    taps : ndarray of int, shape (*scale,)
+        Kernel taps that reach an output sample, by its index modulo the scale.
+    even : bool
+        Whether all of them are equal.
+    harmonics : ndarray of float64, shape (*scale,)
+        As in `Checkerboard`, of what equal weights of gain 1 make of an input of ones.
+    energy : float
+        Sum of `harmonics` but for the mean.
+    """
+
+    taps: Numbers
+    even: bool
+    harmonics: Numbers
+    energy: float
 
 
 class Checkerboard(NamedTuple):
-    """What a signal holds at the frequency of a stride and its harmonics."""
+    """What a signal holds at the frequency of a stride and its harmonics.
 
-    harmonics: Numbers  #: shape `scale`: energy at the frequencies ``m / scale`` of each axis; the mean's at index 0
-    energy: float  #: sum of `harmonics` but for the mean, in squared units of the signal
-    share: float  #: `energy` as a share of the signal's mean square
-    power: Numbers  #: shape `scale`: mean square of the samples, by their index modulo the scale
-    unevenness: float  #: standard deviation of `power` over its mean
+    Parameters
+    ----------
+    harmonics : ndarray of float64, shape (*scale,)
+        Energy at the frequencies ``m / scale`` of each axis, in squared units of the signal; the mean's at index 0.
+    energy : float
+        Sum of `harmonics` but for the mean.
+    share : float
+        `energy` as a share of the signal's mean square.
+    power : ndarray of float64, shape (*scale,)
+        Mean square of the samples, by their index modulo the scale.
+    unevenness : float
+        Standard deviation of `power` over its mean.
+    """
+
+    harmonics: Numbers
+    energy: float
+    share: float
+    power: Numbers
+    unevenness: float
 
 
 def overlap(
@@ -69,6 +95,16 @@ def overlap(
         pattern only.
     ndim : int
         Number of axes, where all the others are single numbers.
+
+    Returns
+    -------
+    Overlap
+        ``(taps, even, harmonics, energy)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
 
     Notes
     -----
@@ -112,6 +148,11 @@ def measure(signal: Array, scale: int | Sequence[int], *, border: int = 0, ndim:
         Periods to leave out at each side, where the edge of the frame makes a pattern of its own.
     ndim : int
         Number of axes of the frame, where `scale` is a single number.
+
+    Returns
+    -------
+    Checkerboard
+        ``(harmonics, energy, share, power, unevenness)``.
 
     Raises
     ------
@@ -184,8 +225,25 @@ def measure_gradient(
         The stride, or the product of the strides.
     error : torch.Tensor, optional
         Gradient of the loss by the output; ones by default.
-    border, ndim
-        As in `measure`.
+    border : int
+        Periods of `scale` to leave out at each side of the gradient, as in `measure`.
+    ndim : int
+        Number of axes of the frame, where `scale` is a single number.
+
+    Returns
+    -------
+    Checkerboard
+        That of the gradient, which has the shape of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `x` is no torch tensor, or the gradient has less than two periods on an axis.
+
+    References
+    ----------
+    A. Odena, V. Dumoulin and C. Olah, Deconvolution and checkerboard artifacts, Distill (2016),
+    doi:10.23915/distill.00003.
 
     Examples
     --------

@@ -31,6 +31,16 @@ def parameter_count(
     ndim : int
         Number of axes, where `kernel_size` is a single number.
 
+    Returns
+    -------
+    int
+        ``prod(kernel_size) in_channels out_channels / groups``, and `out_channels` more with biases.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, or `groups` does not divide the channels.
+
     Examples
     --------
     >>> parameter_count(9, 56, 1)
@@ -61,12 +71,30 @@ def multiply_add_count(
     ----------
     shape : int or sequence of int
         The input's frame; a single number is one axis.
-    kernel_size, stride, padding, dilation
-        As in `conv_shape` or `transposed_shape`.
-    in_channels, out_channels, groups
-        As in `parameter_count`.
+    kernel_size : int or sequence of int
+        Taps on each axis.
+    in_channels, out_channels : int
+        Both multiples of `groups`.
+    stride : int or sequence of int
+        The step, for all axes or for each.
+    padding : int, sequence of int or pairs, "same" or "valid"
+        As in `conv_shape`. What a transposed convolution costs does not depend on it.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
+    groups : int
+        Parts of the channels that do not see each other.
     transposed : bool
         Whether the layer is a transposed convolution.
+
+    Returns
+    -------
+    int
+        Of one image; a batch has so many times its number.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described, the kernel does not fit, or `groups` does not divide the channels.
 
     Notes
     -----

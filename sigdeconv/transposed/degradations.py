@@ -22,6 +22,11 @@ class Shrink:
     rounded : bool
         Round the input to 8 bits, as a file would.
 
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+
     Notes
     -----
     Of three colours the luminance of BT.601 is taken, 16/255 to 235/255. What the patch's edge would falsify is cut
@@ -41,11 +46,42 @@ class Shrink:
         return int(REACH)
 
     def patch_size(self, n: int) -> int:
-        """Side of the patches that leave `n` input samples a side."""
+        """Side of the patches that leave a number of input samples a side.
+
+        Parameters
+        ----------
+        n : int
+            Samples of the input along each side.
+
+        Returns
+        -------
+        int
+            Pixels, ``scale * (n + 2 * margin)``.
+        """
         return self.scale * (n + 2 * self.margin)
 
     def __call__(self, patches: torch.Tensor, generator: torch.Generator) -> tuple[Inputs, torch.Tensor]:
-        """``((small,), large)`` in 0..1; nothing is drawn."""
+        """Shrink patches; nothing is drawn.
+
+        Parameters
+        ----------
+        patches : torch.Tensor, shape (count, channels, size, size)
+            Clean, in 0..1, of one or three channels.
+        generator : torch.Generator
+            Is not asked.
+
+        Returns
+        -------
+        inputs : tuple of torch.Tensor
+            The small luminance alone, shape (count, 1, n, n), for a `size` of ``patch_size(n)``.
+        target : torch.Tensor, shape (count, 1, scale * n, scale * n)
+            The luminance that it is to become.
+
+        Raises
+        ------
+        ValueError
+            The sides are no multiple of the scale, or leave nothing.
+        """
         if any(n % self.scale or n <= 2 * self.margin * self.scale for n in patches.shape[-2:]):
             raise ValueError(
                 f"patches have shape {tuple(patches.shape)}; sides of {self.patch_size(1)} or more and a multiple of "
@@ -73,6 +109,11 @@ class GaussianNoise:
         1 draws evenly; a number ``p`` above draws ``lowest + (highest - lowest) u^p`` with ``u`` even between 0 and 1,
         so weak noise more often. The loss of weak noise is small, and a network would learn little of it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
+
     Notes
     -----
     The noisy patch is not clipped: clipped noise is neither white nor of mean zero.
@@ -90,7 +131,22 @@ class GaussianNoise:
             raise ValueError(f"channels is {self.channels}; pass 1 or 3")
 
     def __call__(self, patches: torch.Tensor, generator: torch.Generator) -> tuple[Inputs, torch.Tensor]:
-        """``((noisy, sigma), clean)``; sigma has shape (count,) and is in units of the patches, 1 for white."""
+        """Add noise to patches, to each of another strength.
+
+        Parameters
+        ----------
+        patches : torch.Tensor, shape (count, channels, size, size)
+            Clean, in 0..1.
+        generator : torch.Generator
+            Source of the strengths and of the noise.
+
+        Returns
+        -------
+        inputs : tuple of torch.Tensor
+            The noisy patches, and the standard deviations of their noise, shape (count,), in units of the patches.
+        target : torch.Tensor
+            The clean patches, grey if `channels` is 1.
+        """
         clean = to_grey(patches) if self.channels == 1 else patches
         chance = torch.rand(len(clean), generator=generator, device=clean.device)
         sigma = (self.lowest + (self.highest - self.lowest) * chance**self.lean) / LEVELS

@@ -23,9 +23,22 @@ INITIALISATIONS = ("kaiming", "icnr", "bilinear", "sinc")
 # coarse samples come nearest to the truth at 1.5, within 0.02 dB; no window costs up to 0.7 dB, 2.5 up to 0.5 dB.
 WINDOW = 1.5
 
+__all__ = ["bilinear_", "centred", "icnr_", "kaiming_", "sinc_"]
+
 
 def centred(kernel_size: Sequence[int], scale: Sequence[int]) -> tuple[int, ...]:
-    """The padding with which a kernel is centred on the area of its coarse sample (half a fine sample off if odd)."""
+    """The padding with which a kernel is centred on the area of its coarse sample.
+
+    Parameters
+    ----------
+    kernel_size, scale : sequence of int
+        Taps of the kernel, and the stride, on each axis.
+
+    Returns
+    -------
+    tuple of int
+        ``(kernel_size - scale) // 2``; where the difference is odd, the kernel is half a fine sample off.
+    """
     return tuple((k - s) // 2 for k, s in zip(kernel_size, scale, strict=True))
 
 
@@ -53,6 +66,11 @@ def kaiming_(
     -------
     torch.Tensor
         The same tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no floating tensor of that form, or has an axis of the kernel shorter than the scale.
 
     Notes
     -----
@@ -96,16 +114,27 @@ def icnr_(
 
     Parameters
     ----------
-    weight, scale, negative_slope, generator
-        As in `kaiming_`.
+    weight : torch.Tensor, shape (in_channels, out_channels, *kernel)
+        Weights of a transposed convolution; no axis of the kernel is shorter than the scale.
+    scale : int or sequence of int
+        Its stride.
     padding : int or sequence of int, optional
         Samples that the layer cuts off before the first output sample; by default it is centred,
         ``(kernel - scale) // 2``.
+    negative_slope : float
+        Of the leaky rectifier whose output comes in: 0 for a ReLU, 1 for a linear layer.
+    generator : torch.Generator, optional
+        Source of the random numbers.
 
     Returns
     -------
     torch.Tensor
         The same tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no floating tensor of that form, or no whole block of `scale` taps fits into the kernel.
 
     Notes
     -----
@@ -151,13 +180,23 @@ def bilinear_(
 
     Parameters
     ----------
-    weight, scale, padding
-        As in `icnr_`. The kernel must hold the ``2 scale - scale % 2`` taps of the triangle.
+    weight : torch.Tensor, shape (in_channels, out_channels, *kernel)
+        Weights of a transposed convolution, whose kernel holds the ``2 scale - scale % 2`` taps of the triangle.
+    scale : int or sequence of int
+        Its stride.
+    padding : int or sequence of int, optional
+        Samples that the layer cuts off before the first output sample; by default it is centred,
+        ``(kernel - scale) // 2``.
 
     Returns
     -------
     torch.Tensor
         The same tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no floating tensor of that form, or the triangle does not fit into its kernel.
 
     Notes
     -----
@@ -191,8 +230,13 @@ def sinc_(
 
     Parameters
     ----------
-    weight, scale, padding
-        As in `icnr_`. Channels are treated as in `bilinear_`.
+    weight : torch.Tensor, shape (in_channels, out_channels, *kernel)
+        Weights of a transposed convolution. Channels are treated as in `bilinear_`.
+    scale : int or sequence of int
+        Its stride.
+    padding : int or sequence of int, optional
+        Samples that the layer cuts off before the first output sample; by default it is centred,
+        ``(kernel - scale) // 2``.
     window : float
         Half the kernel's size in standard deviations of the window.
 
@@ -200,6 +244,11 @@ def sinc_(
     -------
     torch.Tensor
         The same tensor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `weight` is no floating tensor of that form, or the sinc does not fit into its kernel.
 
     Notes
     -----

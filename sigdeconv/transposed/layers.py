@@ -31,7 +31,17 @@ __all__ = [
 
 
 class Budget(NamedTuple):
-    """A layer's arguments, and what they cost."""
+    """A layer's arguments, and what they cost.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the input.
+    kernel_size : tuple of int
+        Taps of the kernel on each axis.
+    parameters : int
+        Weights and biases of a layer with these and the wanted `out_channels`.
+    """
 
     in_channels: int
     kernel_size: tuple[int, ...]
@@ -47,17 +57,30 @@ def equal_budget(
     ndim: int = 2,
     bias: bool = True,
 ) -> dict[str, Budget]:
-    """Arguments with which the three layers have the same number of parameters, or the nearest to it.
+    """The arguments with which the three layers have the same number of parameters, or the nearest to it.
 
     Parameters
     ----------
-    in_channels, out_channels, kernel_size, scale, ndim, bias
-        Of a `TransposedUpsample`, which sets the budget.
+    in_channels, out_channels : int
+        Channels of a `TransposedUpsample`, which sets the budget.
+    kernel_size : int or sequence of int
+        Taps of its kernel.
+    scale : int or sequence of int
+        Output samples for one input sample, of all three.
+    ndim : int
+        Number of axes, where `kernel_size` and `scale` are single numbers.
+    bias : bool
+        Whether each output channel has one.
 
     Returns
     -------
     dict of str to Budget
         For "TransposedUpsample", "SubpixelConv" and "ResizeConv".
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is not as described; the message names it and the remedy.
 
     Notes
     -----

@@ -27,8 +27,14 @@ class Layer:
 
     Parameters
     ----------
-    kernel_size, stride, padding, dilation, output_padding
-        As in `conv_shape` and `transposed_shape`. The stride is 1 by default, of a pooling too.
+    kernel_size, stride : int or sequence of int
+        Taps of the kernel, and the step, for all axes or for each. The stride is 1 by default, of a pooling too.
+    padding : int, sequence of int or pairs, "same" or "valid"
+        As in `conv_shape`, and for a transposed convolution as in `transposed_shape`.
+    dilation : int or sequence of int
+        Distance between taps, in samples.
+    output_padding : int or sequence of int
+        Of a transposed convolution only, as in `transposed_shape`.
     out_channels : int, optional
         Channels that come out; as many as go in by default.
     groups : int
@@ -39,6 +45,12 @@ class Layer:
         A pooling treats each channel by itself and has no parameters and no multiply-adds.
     name : str
         What to call it in a table.
+
+    Raises
+    ------
+    ValueError
+        `kind` is none of these, or an argument is not for that kind. The rest is checked where the number of axes is
+        known.
 
     Examples
     --------
@@ -65,21 +77,64 @@ class Layer:
             raise ValueError("groups and out_channels are not for a pooling, which treats each channel by itself")
 
     def axes(self, ndim: int) -> list[Axis]:
-        """Its arguments on each of `ndim` axes."""
+        """The layer along each axis, in plain integers.
+
+        Parameters
+        ----------
+        ndim : int
+            Number of axes.
+
+        Returns
+        -------
+        list of Axis
+            Named tuples ``(kernel, stride, before, after, dilation, extra)``: padding before and after, and the
+            `output_padding`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is not as described, or is given for another number of axes.
+        """
         return spacing(ndim, self.kernel_size, self.stride, self.padding, self.dilation, self.output_padding)
 
     def output(self, frame: Sequence[int]) -> tuple[int, ...]:
-        """The frame that comes out."""
+        """The frame that comes out.
+
+        Parameters
+        ----------
+        frame : sequence of int
+            The frame that goes in, without batch and channels.
+
+        Returns
+        -------
+        tuple of int
+            As of `conv_shape`, or for a transposed convolution of `transposed_shape`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is not as described, or the layer does not fit that frame.
+        """
         axes = self.axes(len(frame))
         return enlarged(frame, axes) if self.kind == "transposed" else convolved(frame, axes)
 
 
 class ReceptiveField(NamedTuple):
-    """What an output sample of a stack sees of its input, per axis and in samples of the input."""
+    """What an output sample of a stack sees of its input, per axis and in samples of the input.
 
-    size: tuple[int, ...]  #: from the first to the last sample seen, of the output samples that see the most
-    jump: tuple[int | Fraction, ...]  #: from one output sample to the next: a fraction where the output is finer
-    start: tuple[int, ...]  #: first sample seen by the first output sample that sees any; negative in the padding
+    Parameters
+    ----------
+    size : tuple of int
+        From the first to the last sample seen, of the output samples that see the most.
+    jump : tuple of int or of Fraction
+        From one output sample to the next: a fraction where the output is finer.
+    start : tuple of int
+        First sample seen by the first output sample that sees any; negative in the padding.
+    """
+
+    size: tuple[int, ...]
+    jump: tuple[int | Fraction, ...]
+    start: tuple[int, ...]
 
 
 def receptive_field(layers: Sequence[Layer], *, ndim: int = 2) -> ReceptiveField:
@@ -148,8 +203,13 @@ def samples_seen(
 
     Returns
     -------
-    tuple of arrays of int
+    tuple of ndarray of int64
         Sorted indices on each axis; all combinations of them are seen.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A layer is not as described or does not fit, or the output has no such sample.
 
     Examples
     --------

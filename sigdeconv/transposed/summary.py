@@ -16,21 +16,49 @@ Margins = tuple[int | tuple[int, int], ...]
 
 
 class Row(NamedTuple):
-    """One layer, each time that it is used; None where a layer has no such thing."""
+    """One layer, each time that it is used; None where a layer has no such thing.
 
-    name: str  #: where it stands in the network
-    kind: str  #: "conv", "transposed", "pool", or the class of a torch module
-    input_shape: Sizes | None  #: ``(batch, channels, *frame)``; None of a layer that is never used
+    Parameters
+    ----------
+    name : str
+        Where it stands in the network.
+    kind : str
+        "conv", "transposed", "pool", or the class of a torch module.
+    input_shape, output_shape : tuple of int or None
+        What goes in and what comes out, ``(batch, channels, *frame)``; None of a layer that is never used.
+    kernel_size, stride : tuple of int or None
+        Taps of the kernel, and the step, on each axis.
+    padding : tuple or None
+        On each axis a number, or a pair (before, after) where they differ.
+    parameters : int
+        Numbers of its own; 0 where a row before counted them, as with shared weights.
+    multiply_adds : int
+        Multiplications, each with its addition, of the whole batch.
+    """
+
+    name: str
+    kind: str
+    input_shape: Sizes | None
     output_shape: Sizes | None
     kernel_size: Sizes | None
     stride: Sizes | None
-    padding: Margins | None  #: per axis a number, or a pair (before, after) where they differ
-    parameters: int  #: of its own; 0 where a row before counted them, as with shared weights
-    multiply_adds: int  #: of the whole batch
+    padding: Margins | None
+    parameters: int
+    multiply_adds: int
 
 
 class LayerTable(NamedTuple):
-    """The rows of a network and their sums. As a string (and by `markdown`) it is the table to be read."""
+    """The rows of a network and their sums. As a string (and by `markdown`) it is the table to be read.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+        The layers in the order of their use.
+    parameters : int
+        Sum over the rows.
+    multiply_adds : int
+        Sum over the rows, for the whole batch.
+    """
 
     rows: tuple[Row, ...]
     parameters: int
@@ -44,7 +72,13 @@ class LayerTable(NamedTuple):
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
     def markdown(self) -> str:
-        """The table in Markdown."""
+        """The table in Markdown.
+
+        Returns
+        -------
+        str
+            A line for the header, a rule, a line a row and one for the sums.
+        """
         rule = ["---:" if right else "---" for right in RIGHT]
         rows = [HEADER, rule, *map(_cells, self.rows), self._total()]
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -48,9 +48,18 @@ EDGE = 1e-3  # where the Charbonnier loss turns from a parabola to a line: a qua
 class Trained(NamedTuple):
     """How a run ended; the network holds the weights.
 
-    `ended` is "steps" (all done), "patience" (no better for too long) or "time" (to be continued). `score` and `best`
-    are the best score and its step, of which the network has the averaged weights; without scores they are None and
-    the last step. `history` are the lines of the log.
+    Parameters
+    ----------
+    step : int
+        Steps that were done.
+    ended : {"steps", "patience", "time"}
+        Why: all done, no better for too long, or to be continued.
+    score : float or None
+        The best score; None without scores.
+    best : int
+        The step of that score, of which the network has the averaged weights; without scores the last step.
+    history : list of dict
+        The lines of the log.
     """
 
     step: int
@@ -95,8 +104,8 @@ def train(
         was left by another run is refused.
     max_seconds : float
         The run saves its state and returns after the step in which this time has passed.
-    device : torch device or "auto"
-        "auto" is the GPU if there is one.
+    device : torch.device or str
+        Where to train; "auto" is the GPU if there is one.
     progress : str, optional
         Draw a progress bar with this label.
 
@@ -173,6 +182,16 @@ def train(
 def learned(folder: str | Path) -> dict[str, torch.Tensor]:
     """The weights that a run has left in its folder: the best ones, or the average so far where none was judged.
 
+    Parameters
+    ----------
+    folder : path
+        That of the run, as in `train`.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        As `torch.nn.Module.load_state_dict` takes them, on the CPU.
+
     Raises
     ------
     OSError, ValueError
@@ -187,12 +206,43 @@ def learned(folder: str | Path) -> dict[str, torch.Tensor]:
 
 
 def charbonnier(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean of ``sqrt(d² + ε²)``: the absolute difference, with a gradient that is smooth at zero (ε of 1e-3)."""
+    """Mean of ``sqrt(d² + ε²)``: the absolute difference, with a gradient that is smooth at zero (ε of 1e-3).
+
+    Parameters
+    ----------
+    prediction, target : torch.Tensor
+        Of one shape, in units of white.
+
+    Returns
+    -------
+    torch.Tensor
+        One number.
+
+    References
+    ----------
+    P. Charbonnier et al., Proc. ICIP 2, 168 (1994), doi:10.1109/ICIP.1994.413553.
+    """
     return torch.sqrt((prediction - target).square() + EDGE**2).mean()
 
 
 def pick_device(device: torch.device | str = "auto") -> torch.device:
-    """The device that is meant; "auto" is the GPU if there is one."""
+    """The device that is meant.
+
+    Parameters
+    ----------
+    device : torch.device or str
+        As torch takes it, or "auto": the GPU if there is one.
+
+    Returns
+    -------
+    torch.device
+        The GPU or the CPU, where "auto" was asked for.
+
+    Raises
+    ------
+    ValueError
+        It is no name of a device, or a GPU is meant and torch finds none.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -59,6 +59,7 @@ def save(
     Returns
     -------
     Path
+        The file that was written.
 
     Raises
     ------
@@ -154,12 +155,36 @@ def load(name_or_path: str | os.PathLike[str], module: torch.nn.Module) -> dict[
 
 
 def record(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a file says of itself: how, on what and with what result it was trained."""
+    """What a file says of itself: how, on what and with what result it was trained.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        One of `packaged`, or a ``.safetensors`` file.
+
+    Returns
+    -------
+    dict
+        "recipe", "seed", "data", "parameters", "results", "learning_curve" and what else was put in by `save`.
+
+    Raises
+    ------
+    OSError
+        There is no such file.
+    ValueError
+        It is damaged, or was not written by `save`.
+    """
     return _read(_path(name_or_path))[0]
 
 
 def packaged() -> list[str]:
-    """Names of the weights that come with the package."""
+    """The names of the weights that come with the package.
+
+    Returns
+    -------
+    list of str
+        Each as `load` and `record` take it, sorted.
+    """
     return sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
 
 

@@ -22,7 +22,7 @@ from ._spectrum import SMALLEST, Numbers, PowerSpectrum
 class ParametricBlur(NamedTuple):
     """What `blind_parametric` finds.
 
-    Attributes
+    Parameters
     ----------
     image : array
         The restored image.

@@ -41,7 +41,7 @@ START_WIDTH = 0.2  # standard deviation of the Gaussian to start from, in sizes 
 class BlindRestoration(NamedTuple):
     """What `blind_richardson_lucy` estimates.
 
-    Attributes
+    Parameters
     ----------
     image : array
         The restored scene on the frame.
@@ -92,8 +92,13 @@ def blind_richardson_lucy(
         Where the PSF can be other than zero.
     boundary : {"free", "periodic", "zero", "reflect"}
         What the scene does past the frame. See `Convolution`.
-    background, weights, tv_weight
-        As in `richardson_lucy`. With a prior on the image the rounds can go on for longer.
+    background : float or array
+        Counts that do not come through the blur, in the units of `image`.
+    weights : array, optional
+        Trust in each pixel, broadcast against `image`: 0 for bad ones, 1 for good ones.
+    tv_weight : float
+        Weight of the total variation of the scene against the log-likelihood, as in `richardson_lucy`. With such a
+        prior on the image the rounds can go on for longer.
     tol : float
         Stop when a round changes the image by less than this, relative to its norm.
     callback : callable, optional
