@@ -14,17 +14,21 @@ from . import (
     confocal,
     features,
     hubble,
+    orthogonal,
     recovery,
     report,
     scenarios,
     segmentation,
     selection,
     signals,
+    three_meanings,
     training_habits,
 )
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
+    "three_meanings": (three_meanings.TITLE, three_meanings.run),
+    "orthogonal": (orthogonal.TITLE, orthogonal.run),
     "recovery": (recovery.TITLE, recovery.run),
     "scenarios": (scenarios.TITLE, scenarios.run),
     "boundaries": (boundaries.TITLE, boundaries.run),
