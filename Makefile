@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help figures test bench lint format build clean
+.PHONY: help figures test bench docs lint format build clean
 
 help:
 	@echo "make figures   run all experiments: figures, tables and results/index.html"
 	@echo "make test      run the tests"
 	@echo "make bench     measure the speed against the FFTs and against other libraries"
+	@echo "make docs      the documentation, in build/docs; opens without a server"
 	@echo "make lint      formatting, style and types"
 	@echo "make build     source archive and wheel in dist/"
 	@echo "make clean     remove what the other targets made"
@@ -31,6 +32,10 @@ $(VENV)/bench.installed: $(VENV)/dev.installed
 	$(PIP) --editable '.[dev,bench]'
 	@touch $@
 
+$(VENV)/docs.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
 figures: $(VENV)/figures.installed
 	$(BIN)/python -m experiments --out results
 
@@ -39,6 +44,10 @@ test: $(VENV)/dev.installed
 
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m tests.benchmarks
+
+docs: $(VENV)/docs.installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff format --check .
@@ -53,4 +62,4 @@ build: $(VENV)/dev.installed
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) build dist results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist results docs/gallery docs/gallery_scripts docs/reference/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -128,7 +128,7 @@ def _chapter(chapter: Chapter) -> str:
                 f"<figcaption>{caption}</figcaption></figure>"
             )
         elif isinstance(part, Table):
-            body.append(_table(part))
+            body.append(table_html(part))
         else:
             body.append(f"<p>{escape(part)}</p>")
     if not chapter.skipped:
@@ -136,7 +136,9 @@ def _chapter(chapter: Chapter) -> str:
     return "\n".join([*body, "</section>"])
 
 
-def _table(table: Table) -> str:
+def table_html(table: Table, *, links: bool = True) -> str:
+    """A table with its caption; `links` lead to the CSV and JSON files beside the page."""
+
     def cell(tag: str, text: str, number: bool) -> str:
         return f"<{tag}{' class=n' if number else ''}>{escape(text)}</{tag}>"
 
@@ -149,7 +151,8 @@ def _table(table: Table) -> str:
         )
     files = f'<a href="{table.name}.csv">CSV</a>, <a href="{table.name}.json">JSON</a>'
     grid = f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-    caption = f"{escape(table.caption)} ({files})"
+    caption = f"{escape(table.caption)} ({files})" if links else escape(table.caption)
     if table.folded:
-        return f"<details><summary>{escape(table.caption)}</summary>{grid}<p>{files}</p></details>"
+        below = f"<p>{files}</p>" if links else ""
+        return f"<details><summary>{escape(table.caption)}</summary>{grid}{below}</details>"
     return f"<figure>{grid}<figcaption>{caption}</figcaption></figure>"
