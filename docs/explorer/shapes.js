@@ -205,7 +205,7 @@
   }
 
   function select(i, j) {
-    if (!matrix) return;
+    if (!now || !matrix) return; // hidden while a setting is refused, which takes the focus away
     cell = [Math.max(0, Math.min(i, matrix.values.length - 1)), Math.max(0, Math.min(j, matrix.values[0].length - 1))];
     drawMatrix();
   }
