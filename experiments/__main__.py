@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from . import (
+    arithmetic,
     blind,
     boundaries,
+    checkerboard,
     confocal,
     features,
     hubble,
@@ -35,6 +37,8 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "signals": (signals.TITLE, signals.run),
     "selection": (selection.TITLE, selection.run),
     "blind": (blind.TITLE, blind.run),
+    "arithmetic": (arithmetic.TITLE, arithmetic.run),
+    "checkerboard": (checkerboard.TITLE, checkerboard.run),
     "features": (features.TITLE, features.run),
     "segmentation": (segmentation.TITLE, segmentation.run),
     "training_habits": (training_habits.TITLE, training_habits.run),

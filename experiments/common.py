@@ -96,7 +96,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG beside the report."""
+    """A picture beside the report: a PNG, or a GIF that moves and has a still of its name as PNG."""
 
     file: str
     caption: str

@@ -122,11 +122,7 @@ def _chapter(chapter: Chapter) -> str:
         body.append(f'<p class="finding">{escape(chapter.finding)}</p>')
     for part in chapter.parts:
         if isinstance(part, Figure):
-            caption = escape(part.caption)
-            body.append(
-                f'<figure><img src="{escape(part.file)}" alt="{caption}" loading="lazy">'
-                f"<figcaption>{caption}</figcaption></figure>"
-            )
+            body.append(f"<figure>{picture(part)}<figcaption>{escape(part.caption)}</figcaption></figure>")
         elif isinstance(part, Table):
             body.append(table_html(part))
         else:
@@ -134,6 +130,16 @@ def _chapter(chapter: Chapter) -> str:
     if not chapter.skipped:
         body.append(f"<footer>{chapter.seconds:.0f} s · python -m experiments {chapter.name}</footer>")
     return "\n".join([*body, "</section>"])
+
+
+def picture(figure: Figure, folder: str = "") -> str:
+    """The element of a picture; who wants no motion on the screen gets the still of one that moves."""
+    path = escape(folder + figure.file)
+    image = f'<img src="{path}" alt="{escape(figure.caption)}" loading="lazy">'
+    if not path.endswith(".gif"):
+        return image
+    still = f'<source media="(prefers-reduced-motion: reduce)" srcset="{path.removesuffix("gif")}png">'
+    return f"<picture>{still}{image}</picture>"
 
 
 def table_html(table: Table, *, links: bool = True) -> str:

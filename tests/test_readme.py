@@ -16,18 +16,24 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_python_example_runs_and_gains(capsys):
-    (code,) = blocks("python")
-    exec(compile(code, str(README), "exec"), {})
+def test_the_python_examples_run_and_gain(capsys):
+    space: dict[str, object] = {}
+    first, second = blocks("python")
+    exec(compile(first, str(README), "exec"), space)
     gain = float(capsys.readouterr().out.split()[0])
     assert gain > 3
+    pytest.importorskip("torch", reason="networks need torch: pip install sigdeconv[learned]").set_num_threads(1)
+    exec(compile(second, str(README), "exec"), space)
+    assert space["large"].shape == (512, 512)
+    assert space["clean"].shape == (256, 256)
+    assert space["restored"].shape == (128, 128)
 
 
 def test_the_shell_commands_exist_with_their_options():
     from sigdeconv.cli import cli
 
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("sigdeconv ")]
-    assert len(commands) == 3
+    assert len(commands) == 5
     for line in commands:
         words = shlex.split(line, comments=True)[1:]
         name = words[:2] if words[0] == "psf" else words[:1]

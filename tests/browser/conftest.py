@@ -19,7 +19,8 @@ OVERFLOW = """() => {
   const root = document.documentElement, found = [];
   if (root.scrollWidth > root.clientWidth + 1) {
     for (const e of document.querySelectorAll("body *"))
-      if (e.getBoundingClientRect().right > root.clientWidth + 1 && e.offsetParent) found.push(e.tagName + "." + e.className);
+      if (e.getBoundingClientRect().right > root.clientWidth + 1 && e.offsetParent)
+        found.push(e.tagName + "." + e.className);
     return [root.scrollWidth + " px wide in " + root.clientWidth, ...found.slice(0, 5)];
   }
   return [];

@@ -1,4 +1,4 @@
-"""The built documentation in a browser: no console errors, no dead links, readable on a telephone. See ``make docs``."""
+"""The built documentation in a browser: no console errors or dead links, readable on a telephone. See ``make docs``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,12 @@ def test_every_link_leads_somewhere(pages):
             file = (path.parent / unquote(target).split("?")[0]).resolve() if target else path
             if not file.exists():
                 dead.append(f"{path.name}: {link}")
-            elif fragment and file in pages and unquote(fragment) not in pages[file].names and "explorer" not in str(file):
+            elif (
+                fragment
+                and file in pages
+                and unquote(fragment) not in pages[file].names
+                and "explorer" not in str(file)
+            ):
                 dead.append(f"{path.name}: {link} (no such place)")
     assert dead == []
 
