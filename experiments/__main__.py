@@ -23,8 +23,10 @@ from . import (
     segmentation,
     selection,
     signals,
+    strided,
     three_meanings,
     training_habits,
+    transpose_to_wiener,
 )
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
@@ -37,6 +39,8 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "signals": (signals.TITLE, signals.run),
     "selection": (selection.TITLE, selection.run),
     "blind": (blind.TITLE, blind.run),
+    "transpose_to_wiener": (transpose_to_wiener.TITLE, transpose_to_wiener.run),
+    "strided": (strided.TITLE, strided.run),
     "arithmetic": (arithmetic.TITLE, arithmetic.run),
     "checkerboard": (checkerboard.TITLE, checkerboard.run),
     "features": (features.TITLE, features.run),

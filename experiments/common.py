@@ -68,7 +68,7 @@ class Column:
     def text(self, value: Any) -> str:
         if self.digits is None or isinstance(value, str):
             return str(value)
-        return f"{value:.{self.digits}f}".replace("-", "−")
+        return f"{round(value, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")  # + 0 makes −0 plain
 
 
 @dataclass(frozen=True)

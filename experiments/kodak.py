@@ -29,6 +29,14 @@ SIGMAS = (2.55, 7.65, 12.75)  # grey levels: 1, 3 and 5 %
 PHOTOGRAPHS, SHAKES = 24, 8
 LIGHT = (0.0, PEAK)  # what grey levels lie between, for the methods that take bounds
 
+
+def _prior(image: Numbers, sigma: float) -> Numbers:
+    """The packaged denoiser; torch is loaded when it is first asked for."""
+    from sigdeconv.transposed import prior
+
+    return np.asarray(prior(image, sigma))
+
+
 METHODS: dict[str, Callable[[Numbers, Numbers], Numbers]] = {
     "blurred": lambda y, h: y,
     "wiener": lambda y, h: sigdeconv.wiener(y, h, channel_axis=-1),
@@ -40,6 +48,7 @@ METHODS: dict[str, Callable[[Numbers, Numbers], Numbers]] = {
     "total_variation": lambda y, h: sigdeconv.total_variation(y, h, bounds=LIGHT, channel_axis=-1),
     "hyper_laplacian": lambda y, h: sigdeconv.hyper_laplacian(y, h, bounds=LIGHT, channel_axis=-1),
     "plug_and_play": lambda y, h: sigdeconv.plug_and_play(y, h, channel_axis=-1),
+    "plug_and_play_learned": lambda y, h: sigdeconv.plug_and_play(y, h, denoiser=_prior, channel_axis=-1),
 }
 
 

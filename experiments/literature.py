@@ -1,7 +1,8 @@
 """The packaged networks on pictures of one's own, by the protocols of the literature.
 
 ``python -m experiments.literature FILE...`` prints means over the files: PSNR of the luminance at ×2, ×3 and ×4 beside
-bicubic interpolation, and of grey pictures under white noise, the noise level told and estimated.
+bicubic interpolation; of grey pictures under white noise, the noise level told and estimated; and of grey pictures
+under the eight camera shakes of Levin et al. (2009), whose kernels are told, with the network as the prior.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Any
 import click
 import numpy as np
 
-from .common import Column
+from .common import Column, data_folder
 
 Numbers = np.ndarray[Any, Any]
 
 PEAK = 255.0
+KERNELS = "levin09_kernels.npz"
 SCALES = (2, 3, 4)
 SIGMAS = (15, 25, 50)
+SHAKE_SIGMAS = (2.55, 7.65, 12.75)
 
 UPSCALING = (
     Column("task", "task"),
@@ -29,6 +32,14 @@ UPSCALING = (
     Column("network", "network", "dB", 3),
     Column("gain", "gain", "dB", 3),
     Column("seconds", "time a megapixel", "s", 2),
+)
+DEBLURRING = (
+    Column("task", "task"),
+    Column("files", "files", "", 0),
+    Column("blurred", "blurred", "dB", 3),
+    Column("collaborative", "collaborative filter as prior", "dB", 3),
+    Column("network", "network as prior", "dB", 3),
+    Column("seconds", "time a megapixel", "s", 0),
 )
 DENOISING = (
     Column("task", "task"),
@@ -84,6 +95,39 @@ def denoised(images: Sequence[Numbers], sigma: float) -> dict[str, Any]:
     return {"task": f"noise, σ = {sigma:g}", "files": len(images), **means, "seconds": 1e6 * seconds / samples}
 
 
+def deblurred(images: Sequence[Numbers], psfs: Sequence[Numbers], sigma: float) -> dict[str, Any]:
+    """Mean PSNR over all pairs of a grey picture and a kernel, blurred as a periodic scene."""
+    import sigdeconv
+    from sigdeconv import metrics
+    from sigdeconv.transposed import prior
+    from sigdeconv.transposed.bicubic import eight_bits
+
+    found: dict[str, list[float]] = {"blurred": [], "collaborative": [], "network": []}
+    seconds, samples = 0.0, 0
+    for index, image in enumerate(images):
+        truth = _grey(image).astype(np.float32)
+        for shake, psf in enumerate(psfs):
+            blurred = sigdeconv.Convolution(psf, truth.shape, boundary="periodic").forward(truth)
+            noise = np.random.default_rng((index, shake, int(100 * sigma))).normal(0, sigma, truth.shape)
+            seen = (blurred + noise).astype(np.float32)
+            found["blurred"].append(metrics.psnr(truth, seen, data_range=PEAK))
+            for way, denoiser in (("collaborative", None), ("network", prior)):
+                start = time.perf_counter()
+                estimate = sigdeconv.plug_and_play(seen, psf, denoiser=denoiser, sigma=sigma, boundary="periodic")
+                if way == "network":
+                    seconds += time.perf_counter() - start
+                    samples += truth.size
+                found[way].append(metrics.psnr(truth, eight_bits(estimate), data_range=PEAK))
+    means = {key: float(np.mean(values)) for key, values in found.items()}
+    return {"task": f"shakes, σ = {sigma:g}", "files": len(images), **means, "seconds": 1e6 * seconds / samples}
+
+
+def shakes(path: Path) -> list[Numbers]:
+    """The kernels in a file of NumPy's, as float32."""
+    with np.load(path) as file:
+        return [file[name].astype(np.float32) for name in sorted(file.files) if file[name].ndim == 2]
+
+
 def read(paths: Sequence[Path]) -> list[Numbers]:
     """The pictures, shape (y, x) or (y, x, 3), in grey levels of 255."""
     from sigdeconv import io
@@ -102,26 +146,50 @@ def read(paths: Sequence[Path]) -> list[Numbers]:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--network", "networks", multiple=True, type=click.Choice(("fast", "strong")), help="Default: both.")
 @click.option("--scale", "scales", multiple=True, type=click.IntRange(2, 4), help="Default: 2, 3 and 4.")
-@click.option("--sigma", "sigmas", multiple=True, type=click.FloatRange(min=0), help="Default: 15, 25 and 50.")
-@click.option("--only", type=click.Choice(("upscaling", "denoising")), help="One of the two.")
+@click.option(
+    "--sigma",
+    "sigmas",
+    multiple=True,
+    type=click.FloatRange(min=0),
+    help="Default: 15, 25 and 50, or 2.55, 7.65 and 12.75 after blur.",
+)
+@click.option("--only", type=click.Choice(("upscaling", "denoising", "deblurring")), help="One of the three.")
+@click.option(
+    "--kernels",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An .npz file of blur kernels, for deblurring; by default levin09_kernels.npz in the folder of the real data.",
+)
 def main(
     files: tuple[Path, ...],
     networks: tuple[str, ...],
     scales: tuple[int, ...],
     sigmas: tuple[float, ...],
     only: str | None,
+    kernels: Path | None,
 ) -> None:
     """Measure the packaged networks on pictures, by the protocols of the literature."""
     images = read(files)
-    if only != "denoising":
+    if only in (None, "upscaling"):
         _print_heading(UPSCALING)
         for network in networks or ("fast", "strong"):
             for scale in scales or SCALES:
                 _print(UPSCALING, upscaled(images, scale, network))
-    if only != "upscaling":
+    if only in (None, "denoising"):
         _print_heading(DENOISING)
         for sigma in sigmas or SIGMAS:
             _print(DENOISING, denoised(images, sigma))
+    if only in (None, "deblurring"):
+        psfs = shakes(kernels or _kernels())
+        _print_heading(DEBLURRING)
+        for sigma in sigmas or SHAKE_SIGMAS:
+            _print(DEBLURRING, deblurred(images, psfs, sigma))
+
+
+def _kernels() -> Path:
+    folder = data_folder()
+    if folder is None or not (folder / KERNELS).is_file():
+        raise click.ClickException(f"no folder of real data has {KERNELS}; pass --kernels FILE, or --only upscaling")
+    return folder / KERNELS
 
 
 def _grey(image: Numbers) -> Numbers:

@@ -6,7 +6,6 @@ import re
 import shlex
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -28,7 +27,6 @@ def test_every_block_runs(page, tmp_path, monkeypatch):
     if "matplotlib" in text:
         pytest.importorskip("matplotlib", reason="the page draws: pip install sigdeconv[plots]").use("Agg")
     monkeypatch.chdir(tmp_path)
-    np.random.seed(0)
     space: dict[str, object] = {"__name__": "__main__"}
     for match in BLOCK.finditer(text):
         language, code = match.groups()

@@ -52,7 +52,7 @@ def test_every_claim_is_expected_here():
 
 @pytest.mark.parametrize("name", VERDICTS)
 def test_the_verdict_is_the_one_that_its_text_explains(name, torch):
-    (found,) = claims.tested([name])
+    (found,) = claims.verdicts_of([name])
     assert found.verdict == VERDICTS[name], found.cases
     page = PAGE.read_text(encoding="utf-8")
     (section,) = re.findall(rf"\({found.name}\)=\n(.*?)(?=\n\(claim-|\Z)", page, re.DOTALL)
