@@ -31,7 +31,8 @@ STEPS, BATCH, CROP = 250, 4, 48  # CROP: pixels of a side
 POOL, POOL_SIZE, CHECKED = 96, 96, 12  # images to learn from and to choose the best weights by; their side in pixels
 TESTED = 12  # images of the size of the study that no network has seen
 RATE = 0.005
-SEEDS = 3  # starts of each network: the scatter that a difference has to exceed
+LONGER = 4  # times as many steps with --full
+SEEDS = (3, 6)  # starts of each network, and with --full: the scatter that a difference has to exceed
 CHECKS = 8  # of the validation images in a run
 FLAT_LEVELS, FLAT_PERIODS = (-0.8, -0.4, 0.0), 6  # grey of an image without anything on it, and what is looked at
 WORKERS = 2  # networks that learn at a time, on one core each
@@ -122,7 +123,7 @@ def batches(data: Data, seed: int, step: int) -> tuple[Any, torch.Tensor]:
     return inputs, target
 
 
-def learn(key: str, seed: int, data: Data) -> tuple[Any, list[tuple[int, float]]]:
+def learn(key: str, seed: int, data: Data, longer: int = 1) -> tuple[Any, list[tuple[int, float]]]:
     """Train a network; its learning curve."""
     import torch
 
@@ -134,9 +135,10 @@ def learn(key: str, seed: int, data: Data) -> tuple[Any, list[tuple[int, float]]
         found = model(images).softmax(1)[:, 0] < 1 - cells.SURE
         return cells.union_ratio((kinds > 0).numpy(), found.numpy())
 
-    every = max(1, STEPS // CHECKS)
+    steps = longer * STEPS
+    every = max(1, steps // CHECKS)
     plan = training.Plan(
-        STEPS, RATE, RATE / 100, max(1, STEPS // 20), averaging=0.95, check_every=every, log_every=every, seed=seed
+        steps, RATE, RATE / 100, max(1, steps // 20), averaging=0.95, check_every=every, log_every=every, seed=seed
     )
     model = network(key, seed)
     loss = torch.nn.functional.cross_entropy
@@ -144,13 +146,13 @@ def learn(key: str, seed: int, data: Data) -> tuple[Any, list[tuple[int, float]]
     return model, [(row["step"], row["score"]) for row in done.history if "score" in row]
 
 
-def assess(key: str, seed: int, data: Data) -> Outcome:
+def assess(key: str, seed: int, data: Data, longer: int = 1) -> Outcome:
     """Train a network and measure it."""
     import torch
 
     from sigdeconv.transposed import checkerboard
 
-    model, curve = learn(key, seed, data)
+    model, curve = learn(key, seed, data, longer)
 
     def scores(image: Numbers) -> torch.Tensor:
         with torch.no_grad():
@@ -222,9 +224,10 @@ def run(study: Study) -> Chapter:
     # Two networks side by side, of one thread each, keep two cores busier than one network on both.
     with learning(), ThreadPoolExecutor(WORKERS) as pool:
         data = gather(study)
-        starts = [study.seed * SEEDS + start for start in range(SEEDS)]
+        seeds, longer = study.pick(*SEEDS), study.pick(1, LONGER)
+        starts = [study.seed * seeds + start for start in range(seeds)]
         # submitted one by one, so that an error ends the run at once
-        jobs = [pool.submit(assess, key, start, data) for start, key in product(starts, NETWORKS)]
+        jobs = [pool.submit(assess, key, start, data, longer) for start, key in product(starts, NETWORKS)]
         outcomes = [job.result() for job in study.track(jobs, "segmentation")]
         sizes = {key: size_of(key) for key in NETWORKS}
         rows = [outcome.row for outcome in outcomes]
@@ -239,8 +242,9 @@ def run(study: Study) -> Chapter:
         TITLE,
         finding(rows, real),
         [
-            f"Four networks with one encoder of {DEPTH + 1} resolutions, {SEEDS} starts each; in each start they begin "
-            f"with the same encoder and learn the same {STEPS} batches of {BATCH} crops of {CROP} × {CROP} pixels, cut "
+            f"Four networks with one encoder of {DEPTH + 1} resolutions, {seeds} starts each; in each start they begin "
+            f"with the same encoder and learn the same {longer * STEPS} batches of {BATCH} crops of {CROP} × "
+            f"{CROP} pixels, cut "
             f"from {POOL} simulated images. They tell the ground from the cores of cells and from their edges of "
             f"{cells.EDGE} pixels; one watershed, the same for all, makes cells of that. The weights kept are those "
             f"that did best on {CHECKED} images, and {TESTED} others with {things} cells are what is told here. In the "
@@ -250,7 +254,7 @@ def run(study: Study) -> Chapter:
             figures.measures(study, rows),
             Table(
                 "segmentation-summary",
-                f"Means over {SEEDS} starts, on {TESTED} images that were not learned from. Outlines: distance from "
+                f"Means over {seeds} starts, on {TESTED} images that were not learned from. Outlines: distance from "
                 "each true to the nearest found one and back, averaged. F1: cells and segments that share more than "
                 "half of what they cover together. Joined: cells most of which lies in a segment with most of another. "
                 "Parameters of the network with its skips cut are those that can still do something. Bold: the highest "

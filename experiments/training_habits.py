@@ -29,7 +29,8 @@ Numbers = np.ndarray[Any, Any]
 SCALE = 2
 LEVELS = 255.0
 STEPS = {"many": 225, "few": 225}
-SEEDS, PLAIN_SEEDS = 2, 3  # of every habit, and of the recipe that all are compared with
+LONGER = 6  # times as many steps with --full
+SEEDS, PLAIN_SEEDS = (2, 4), (3, 6)  # of every habit, and of the recipe that all are compared with; with --full
 CHECK_EVERY = 25  # steps
 PATIENCE = 3  # checks in a row that are no better end a run
 RATES = {"plain": (0.005, 0.01, 0.02), "sgd": (0.05, 0.1, 0.2)}  # tried for Adam and for SGD, in factors of two
@@ -97,6 +98,7 @@ class Job(NamedTuple):
     habit: Habit
     seed: int
     rate: float
+    longer: int = 1  #: times as many steps as in the quick setting
 
 
 class Outcome(NamedTuple):
@@ -217,14 +219,20 @@ def train(job: Job, corpus: Corpus) -> Outcome:
     from sigdeconv.transposed import training
 
     model = network(job.seed, **job.habit.network).eval()
-    numbers = {"warm_up": 20, "averaging": 0.0, "border": 2 * SCALE, "check_every": CHECK_EVERY, **job.habit.plan}
-    plan = training.Plan(STEPS[job.part], rate=job.rate, seed=job.seed, **numbers)
+    numbers = {
+        "warm_up": 20,
+        "averaging": 0.0,
+        "border": 2 * SCALE,
+        "check_every": job.longer * CHECK_EVERY,
+        **job.habit.plan,
+    }
+    plan = training.Plan(job.longer * STEPS[job.part], rate=job.rate, seed=job.seed, **numbers)
     rows: list[dict[str, float]] = []
     glimpses: list[Numbers] = []
 
     def score(model: torch.nn.Module) -> float:
         gains, outputs = zip(*(gain(model, pictures) for pictures in corpus.pictures.values()), strict=True)
-        step = min(len(rows) * CHECK_EVERY, plan.steps)
+        step = min(len(rows) * plan.check_every, plan.steps)
         rows.append({"step": step, **dict(zip(corpus.pictures, gains, strict=True)), "pattern": pattern(model)})
         glimpses.append(outputs[-1][0][GLIMPSE])
         # Without early stopping the last weights are to be returned, so the last count as the best.
@@ -246,14 +254,15 @@ def trained(jobs: Sequence[Job], sources: Mapping[str, Corpus], study: Study, la
 def compared(sources: Mapping[str, Corpus], study: Study) -> tuple[list[Outcome], list[Outcome]]:
     """Every habit in both parts with every seed, and the runs by which the learning rates were chosen before."""
     optimisers = itertools.product(STEPS, (PLAIN, HABITS[0]))
-    tried = [Job(part, habit, study.seed, rate) for part, habit in optimisers for rate in RATES[habit.key]]
+    longer, seeds, plain_seeds = study.pick(1, LONGER), study.pick(*SEEDS), study.pick(*PLAIN_SEEDS)
+    tried = [Job(part, habit, study.seed, rate, longer) for part, habit in optimisers for rate in RATES[habit.key]]
     tries = trained(tried, sources, study, "learning rates")
     ranked = sorted(tries, key=lambda one: one.kept["chosen"])  # the best comes last, and stays
     rates = {(one.job.part, one.job.habit.key): one.job.rate for one in ranked}
     jobs = [
-        Job(part, habit, study.seed + i, rates.get((part, habit.key), rates[part, PLAIN.key]))
+        Job(part, habit, study.seed + i, rates.get((part, habit.key), rates[part, PLAIN.key]), longer)
         for part, habit in itertools.product(STEPS, (PLAIN, *HABITS))
-        for i in range(PLAIN_SEEDS if habit is PLAIN else SEEDS)
+        for i in range(plain_seeds if habit is PLAIN else seeds)
     ]
     done = {one.job: one for one in tries}
     left = [job for job in jobs if job not in done]
@@ -277,7 +286,8 @@ def run(study: Study) -> Chapter:
         [
             "A small upsampler by two: three convolutions, then a transposed one of their features and of the picture "
             "(no interpolated picture is added, so its start matters). Plain is: Adam, an ICNR start, a learning rate "
-            f"that falls along half a cosine, and nothing else. Each habit is one change to it, with {SEEDS} seeds. "
+            "that falls along half a cosine, and nothing else. Each habit is one change to it, with "
+            f"{study.pick(*SEEDS)} seeds. "
             "Learned from are scikit-image's photographs or one crop, chosen because it is overfitted. The rates of "
             "Adam and of SGD are each the best of three by the validation pictures (chelsea, coins); other habits keep "
             "Adam's. Results are of test pictures (camera, astronaut, coffee) that served for no choice. They tell "

@@ -21,7 +21,16 @@ from experiments import segmentation_cells as cells
 
 def small(patch):
     """A run of seconds, in which nothing is learned."""
-    sizes = {"STEPS": 4, "CROP": 32, "POOL": 5, "POOL_SIZE": 48, "CHECKED": 2, "TESTED": 2, "SEEDS": 2, "CHECKS": 2}
+    sizes = {
+        "STEPS": 4,
+        "CROP": 32,
+        "POOL": 5,
+        "POOL_SIZE": 48,
+        "CHECKED": 2,
+        "TESTED": 2,
+        "SEEDS": (2, 2),
+        "CHECKS": 2,
+    }
     for name, value in (sizes | {"WIDTH": 4, "DEPTH": 2}).items():
         patch.setattr(segmentation, name, value)
 
