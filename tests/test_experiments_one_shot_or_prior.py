@@ -44,11 +44,16 @@ def test_the_finding_follows_the_numbers():
     def rows(shot, prior):
         blurs = [{"blur": "own", "wiener": 1.0, "shot": 4.0, "prior": 5.0}]
         blurs += [{"blur": "other", "wiener": 1.0, "shot": shot, "prior": prior}]
-        return blurs, [{"width": 2.4, "wiener": 1.0, "shot": 1.0, "prior": 2.0, "right": 3.0}]
+        widths = [
+            {"width": w, "wiener": 1.0, "shot": 0.5, "prior": p, "right": 3.0} for w, p in ((0.8, -7.0), (2.4, 2.0))
+        ]
+        return blurs, widths
 
     said = experiment.finding(*rows(-2.0, 5.0))
     assert "gains +4.0 dB, 1.0 dB behind" in said
     assert "gains −2.0 dB where the prior, told the blur, gains +5.0, and harms 1 of them" in said
+    assert "where 0.8 px are true and 1.6 px learned or told" in said
+    assert "changes the image by +0.5 dB and the inverse by −7.0" in said
     assert "harms" not in experiment.finding(*rows(0.5, 5.0))
 
 
