@@ -8,11 +8,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_site"), str(HERE.parent)]
 
-import sigdeconv
+import sigdeconv  # noqa: E402 (the path comes first)
 
 project = "sigdeconv"
 author = "The sigdeconv developers"
-copyright = "the sigdeconv developers"
+copyright = "the sigdeconv developers"  # noqa: A001 (Sphinx's name)
 version = release = sigdeconv.__version__
 language = "en"
 
@@ -28,7 +28,9 @@ extensions = [
     "mathml",
     "explorer",
     "commands",
+    "docstrings",
 ]
+templates_path = ["_templates"]
 exclude_patterns = ["_site", "explorer", "gallery_scripts", "images/README*"]
 nitpicky = False  # types in docstrings are words, not names; links that are written as links are checked all the same
 
@@ -61,15 +63,15 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
-from gallery import Order, scraper, write_scripts
+from gallery import write_scripts  # noqa: E402
 
 write_scripts(HERE / "gallery_scripts")
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery_scripts"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/\w+\.py$",
-    "within_subsection_order": Order,
-    "image_scrapers": (scraper,),
+    "within_subsection_order": "gallery.Order",
+    "image_scrapers": ("gallery",),
     "reset_modules": (),
     "remove_config_comments": True,
     "show_memory": False,
