@@ -15,6 +15,7 @@ author = "The sigdeconv developers"
 copyright = "the sigdeconv developers"  # noqa: A001 (Sphinx's name)
 version = release = sigdeconv.__version__
 language = "en"
+default_role = "autolink"
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -32,6 +33,7 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_site", "explorer", "gallery_scripts", "images/README*"]
+suppress_warnings = ["ref.footnote"]  # sources that no sentence of a docstring refers to
 nitpicky = False  # types in docstrings are words, not names; links that are written as links are checked all the same
 
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence", "attrs_inline", "substitution"]

@@ -136,7 +136,7 @@ def prior_inside(image: Numbers, psf: Numbers, sigma: float) -> Numbers:
     """The denoiser as it is, inside the inverse of a blur that is told."""
     from sigdeconv.transposed import prior
 
-    return np.asarray(sigdeconv.plug_and_play(image, psf, denoiser=prior, sigma=sigma, num_iter=12))
+    return np.asarray(sigdeconv.plug_and_play(image, psf, denoiser=prior, sigma=sigma))
 
 
 def gains(seen: Blurred, told: Numbers, shot: Any) -> tuple[dict[str, float], dict[str, Numbers]]:

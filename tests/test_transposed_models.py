@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from sigdeconv.transposed import models
+from sigdeconv.transposed._denoising import SLACK, no_stronger
 from sigdeconv.transposed.bicubic import imresize
 from sigdeconv.transposed.layers import SubpixelConv, TransposedUpsample, transposed_to_subpixel
 from sigdeconv.transposed.models import (
@@ -68,9 +69,9 @@ def taken(network):
     return getattr(network, "in_channels", getattr(network, "channels", 1))
 
 
-def run(network, x):
+def run(network, x, sigma=0.1):
     with torch.no_grad():
-        return network(x, 0.1) if isinstance(network, Denoiser) else network(x)
+        return network(x, sigma) if isinstance(network, Denoiser) else network(x)
 
 
 def agree(a, b, limit=1e-10):
@@ -98,7 +99,7 @@ def test_documented_numbers_are_true():
     assert parameters_count(Denoiser(3)) <= 650_000
     assert [FastUpscaler(s, upsampler=u).reach for s in SCALES for u in ("transposed", "resize")] == [8, 9] * 3
     assert [Upscaler(2, upsampler=u).reach for u in UPSAMPLERS] == [27, 27, 28]
-    assert (Denoiser(1).reach, Denoiser(1).multiple) == (45, 4)
+    assert (Denoiser(1).reach, Denoiser(1).multiple) == (49, 4)
     assert (UNet(1, 2).reach, UNet(1, 2, decoder="bilinear").reach) == (107, 122)
 
 
@@ -237,10 +238,35 @@ def test_reach_is_how_far_the_network_sees(name):
     assert found <= r
     assert found == r or (pooled and found >= r - 2 * period)
     size = receptive_field(network.path(), ndim=1).size[0]
-    assert size - 1 <= 2 * r <= size + 2 * period
+    last = 4 if isinstance(network, Denoiser) else 0  # the means by which the change is weakened: two of five samples
+    assert size - 1 <= 2 * (r - last) <= size + 2 * period
 
 
 # Denoiser
+
+
+def test_no_noise_no_change_and_no_change_is_stronger_than_the_noise():
+    network = SMALL["denoiser"](0).double()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.mul_(3)
+    x = images(1, 1, 40, 41)
+    agree(run(network, x, torch.tensor(0.0)), x, 0.0)
+    raw = (run(network, x, torch.tensor(1e9)) - x).square().mean().sqrt()
+    assert raw > 0.01 * x.std()
+    for sigma in (1e-3, 1e-2):
+        change = run(network, x, torch.tensor(sigma)) - x
+        assert change.square().mean().sqrt() < 1.3 * sigma
+    half = torch.cat([torch.zeros(1, 1, 40, 20), torch.full((1, 1, 40, 21), 1e-2)], dim=-1).double()
+    agree(run(network, x, half)[..., :16], x[..., :16], 0.0)
+
+
+def test_a_change_is_weakened_by_its_strength_where_it_is():
+    change = torch.zeros(1, 2, 30, 30).double()
+    change[..., 15:] = 3.0
+    out = no_stronger(change, torch.ones(1, 1, 30, 30).double())
+    agree(out[..., 19:], torch.full((1, 2, 30, 11), 3.0 * SLACK / 9, dtype=torch.float64))
+    agree(no_stronger(0.1 * change, torch.ones(1, 1, 30, 30).double()), 0.1 * change, 0.0)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-STARRED = re.compile(r"\*(?=\w+[,)])")  # (..., *frame)
+STARRED = re.compile(r"(?<=[ ,(])\*(?=[\w(])")  # (..., *frame)
+DESCRIBED = ("Parameters", "Attributes", "Returns", "Yields")
 INITIAL = re.compile(r"^(\s*)([A-Z])\. ")
 
 
@@ -16,7 +17,7 @@ def escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[s
     for i, line in enumerate(lines):
         if i + 1 < len(lines) and re.fullmatch(r"\s*-{4,}", lines[i + 1]):
             section, indent = line.strip(), line[: len(line) - len(line.lstrip())]
-        elif " : " in line or section in ("Returns", "Yields"):
+        elif section in DESCRIBED and "`" not in line:
             lines[i] = STARRED.sub(r"\\*", line)
     if "References" in (line.strip() for line in lines):
         _list_references(lines, indent)
@@ -25,6 +26,8 @@ def escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[s
 def _list_references(lines: list[str], indent: str) -> None:
     """Each source an item of a list: one begins where the line before has ended with a full stop or a bracket."""
     start = max(i for i, line in enumerate(lines) if line.strip() == "References") + 2
+    if any(line.strip().startswith(".. [") for line in lines[start:]):
+        return  # they have numbers
     fresh = True
     for i in range(start, len(lines)):
         line = lines[i]

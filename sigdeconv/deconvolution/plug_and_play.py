@@ -19,6 +19,9 @@ Denoiser = Callable[[Array, float], Array]
 
 ALGORITHMS = ("hqs", "admm")
 NUM_ITER = 30  # steps of the schedule: half as many cost 0.15 dB on photographs, twice as many bring 0.03
+#: With denoisers that expect white noise: 8 steps instead of 30 brought 0.1 dB (total variation) to 1.5 (non-local
+#: means), and 0.7 to the trained network, over six scenarios. What each step wrongly takes off adds up.
+NUM_ITER_WHITE = 8
 STRENGTH = 0.25  # see the Notes: the strongest noise after the data step is then as strong as the denoiser is told
 DUAL_STRENGTH = 0.5  # the same with a dual, which undoes part of what a quarter leaves: measured best of 0.25, 0.5, 1
 FIRST = 0.8  # of the deviation of the image: the deviation with which the schedule starts (49 of 255 for a photograph)
@@ -64,7 +67,7 @@ def plug_and_play(
         Half-quadratic splitting, or the alternating direction method of multipliers, which remembers in a dual what
         data and denoiser disagree about. With the collaborative filter the latter gives 0.5 dB less on photographs.
     num_iter : int, optional
-        Steps of the schedule; None takes 30.
+        Steps of the schedule. None takes 30 with the collaborative filter and 8 with a denoiser that is passed.
     boundary : {"free", "periodic", "zero", "reflect"}
         What lies past the frame. See `Convolution`.
     tol : float
@@ -137,7 +140,8 @@ def plug_and_play(
         )
     algorithm = choice(algorithm, ALGORITHMS, "algorithm")
     strength = number(strength, "strength", above=0.0)
-    steps = NUM_ITER if num_iter is None else checked_num_iter(num_iter)
+    usual = NUM_ITER if denoiser is None else NUM_ITER_WHITE
+    steps = usual if num_iter is None else checked_num_iter(num_iter)
     if denoiser is None:
         _require_collaboration(blur, image)
     elif not callable(denoiser):

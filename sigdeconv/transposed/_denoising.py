@@ -18,6 +18,8 @@ from ._transposed import TransposedUpsample
 from .receptive import Layer
 
 QUIET = 0.1  # of Kaiming's deviation: each block starts near the identity, and the network near leaving the image alone
+WINDOW, PASSES = 5, 2  # samples of the mean, taken twice, by which the strength of a change is measured where it is
+SLACK = 1.35  # by chance the noise in such a window is stronger than its mean; less would cost strong noise decibels
 LINEAR = math.sqrt(0.5)  # where no rectifier halves the variance
 
 
@@ -54,7 +56,7 @@ class Denoiser(nn.Module):
     Attributes
     ----------
     reach : int
-        Samples to either side of an output sample that it depends on: 45.
+        Samples to either side of an output sample that it depends on: 49.
     multiple : int
         Tiles that begin on multiples of it see the same grid as the whole image; 4 with three levels.
 
@@ -69,6 +71,11 @@ class Denoiser(nn.Module):
     and so make no checkerboard. On each level the encoder's features are added to the decoder's. The noise level comes
     in as one more channel, as in FFDNet, and the result is added to the image. The plan is DRUNet's, which has 50 times
     as many parameters: here 585,864 for one channel.
+
+    What is taken off cannot be stronger than the noise: where the local mean square of the change is above ``1.35
+    sigma^2`` the change is weakened by their ratio, which is Wiener's gain for a change that is noise and something else.
+    So nothing is changed where there is no noise. Measured on three photographs, on a network that had learned without
+    it: at 2 grey levels of noise +3.3 dB, at 5 +1.0, at 10 +0.3, at 25 and 50 -0.01.
 
     No layer has a bias, and rectifiers and sums keep a positive factor: ``f(a x, a sigma) = a f(x, sigma)`` for any
     a > 0. So the network knows no units, and what it learned at one noise level serves at others (Mohan et al.).
@@ -117,7 +124,7 @@ class Denoiser(nn.Module):
             for layer in self.up:
                 layer.get_parameter("weight").mul_(LINEAR)
         self.multiple = 1 << len(steps)
-        self.reach = reach(self.path(), period=self.multiple)
+        self.reach = reach(self.path(), period=self.multiple) + PASSES * (WINDOW // 2)
 
     def path(self) -> list[Layer]:
         """The way through the network that sees the most, for `receptive_field`.
@@ -163,7 +170,8 @@ class Denoiser(nn.Module):
         """
         require_images(x, self.channels)
         level = noise_levels(x) if sigma is None else sigma
-        wide = to_multiple(torch.cat([x, _as_map(level, x)], dim=1), self.multiple)
+        levels = _as_map(level, x)
+        wide = to_multiple(torch.cat([x, levels], dim=1), self.multiple)
         y = self.head(wide)
         skips = []
         for part, down in zip(self.encoder, self.down, strict=True):
@@ -172,8 +180,17 @@ class Denoiser(nn.Module):
         y = self.bottom(y)
         for part, up, skip in zip(reversed(self.decoder), reversed(self.up), reversed(skips), strict=True):
             y = part(up(y) + skip)
-        change: torch.Tensor = self.tail(y)
-        return x + change[..., : x.shape[-2], : x.shape[-1]]
+        change: torch.Tensor = self.tail(y)[..., : x.shape[-2], : x.shape[-1]]
+        return x + no_stronger(change, levels)
+
+
+def no_stronger(change: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Weaken a change where it is stronger than noise of this standard deviation, shape (batch, 1, y, x), can be."""
+    power = change.square().mean(dim=1, keepdim=True)
+    for _ in range(PASSES):
+        power = functional.avg_pool2d(power, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
+    tiny = torch.finfo(power.dtype).tiny
+    return change * (SLACK * sigma.square() / power.clamp_min(tiny)).clamp_max(1.0)
 
 
 def noise_levels(x: torch.Tensor) -> torch.Tensor:
