@@ -121,7 +121,7 @@ def compare(scenes: Mapping[str, Numbers], study: Study) -> list[dict[str, Any]]
 
 
 def compare_colours(scenes: Mapping[str, Numbers], study: Study) -> list[dict[str, Any]]:
-    """The network for three colours, against the grey one on each colour and the collaborative filter on each."""
+    """The network on each colour, and on their sum and differences; the collaborative filter on each."""
     ways: dict[str, Denoise] = {
         "noisy": lambda y, s: y,
         "collaborative filter, colour by colour": lambda y, s: _each_colour(denoisers.collaborative, y, s),
@@ -174,7 +174,9 @@ def _run(study: Study) -> Chapter:
         Table(
             "denoising-colour",
             f"In colour, means over {len(COLOUR_SCENES)} photographs. The colours of a scene have their edges in "
-            "common: taken together they are worth more.",
+            "common. Together means: as their sum and two differences, an orthogonal change of axes, so that "
+            "white noise "
+            "stays white; the network is the same.",
             COLOUR_COLUMNS,
             [_coloured_line(method, coloured) for method in dict.fromkeys(row["method"] for row in coloured)],
         ),

@@ -76,7 +76,10 @@ def coloured(study: Study, rows: Rows, *, sigma: float) -> Figure:
     for ax, row in zip(axes[1:], shown, strict=True):
         show(ax, np.clip(_cut(row["estimate"], name) / PEAK, 0, 1), row["method"].replace(", ", ",\n"))
         ax.set_xlabel(f"{row['psnr']:.2f} dB", fontsize=10)
-    figure.suptitle(f"In colour, σ = {sigma:g}: taken together, the colours help one another", weight="bold")
+    worth = shown[-1]["psnr"] - shown[-2]["psnr"]
+    figure.suptitle(
+        f"In colour, σ = {sigma:g}: to take the colours together is worth {worth:+.1f} dB here", weight="bold"
+    )
     return study.save(figure, "denoising-colour", "A detail of one photograph.")
 
 

@@ -110,7 +110,7 @@ def one_shot(study: Study, steps: int) -> Any:
 
     from sigdeconv.transposed import models, training, weights
 
-    model = models.Denoiser(1)
+    model = models.Denoiser(1, bounded=False)
     weights.load("denoise_grey", model)
     pictures = training_runs.gather()
     batches = training.Batches(

@@ -15,7 +15,7 @@ from sigdeconv import metrics
 from sigdeconv.transposed import bicubic, denoise, prior, upscale, weights
 
 NETWORKS = {f"upscale_{kind}_x{scale}" for kind in ("fast", "strong") for scale in (2, 3, 4)}
-NETWORKS |= {"denoise_grey", "denoise_colour"}
+NETWORKS |= {"denoise_grey"}
 LIMIT = 4_000_000  # bytes in the wheel
 HELD_OUT = {"camera", "astronaut", "coffee"}
 

@@ -303,3 +303,14 @@ def test_the_prior_knows_no_units(monkeypatch):
         found = pretrained.prior(units * x, units * 0.1)
         np.testing.assert_allclose(found, units * expected, atol=1e-5 * units)
     assert not pretrained.prior(np.zeros((8, 8)), 0.0).any()
+
+
+def test_colours_are_turned_and_back():
+    from sigdeconv.transposed._images import OPPONENT, turned
+
+    axes = torch.tensor(OPPONENT, dtype=torch.float64)
+    torch.testing.assert_close(axes @ axes.T, torch.eye(3, dtype=torch.float64))
+    x = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(turned(turned(x), back=True), x)
+    torch.testing.assert_close(turned(x)[:, 0], x.sum(dim=1) / 3**0.5)
+    torch.testing.assert_close(turned(torch.ones(1, 3, 1, 1))[:, 1:], torch.zeros(1, 2, 1, 1))

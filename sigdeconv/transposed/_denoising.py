@@ -50,6 +50,8 @@ class Denoiser(nn.Module):
         Resolutions: full, half, quarter, ...
     blocks : int
         Residual blocks of two 3 x 3 convolutions, in each level of the encoder and the decoder, and at the bottom.
+    bounded : bool
+        Take off no more than there is noise, see Notes. A network that is to learn another task has to do without.
     generator : torch.Generator or int, optional
         Source of the random numbers, or its seed.
 
@@ -72,8 +74,8 @@ class Denoiser(nn.Module):
     in as one more channel, as in FFDNet, and the result is added to the image. The plan is DRUNet's, which has 50 times
     as many parameters: here 585,864 for one channel.
 
-    What is taken off cannot be stronger than the noise: where the local mean square of the change is above ``1.35
-    sigma^2`` the change is weakened by their ratio, which is Wiener's gain for a change that is noise and something else.
+    What is taken off cannot be stronger than the noise (`bounded`): where the local mean square of the change is above
+    ``1.35 sigma^2`` the change is weakened by their ratio, which is Wiener's gain for noise with something else in it.
     So nothing is changed where there is no noise. Measured on three photographs, on a network that had learned without
     it: at 2 grey levels of noise +3.3 dB, at 5 +1.0, at 10 +0.3, at 25 and 50 -0.01.
 
@@ -100,12 +102,20 @@ class Denoiser(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, *, width: int = 24, levels: int = 3, blocks: int = 2, generator: Source = None
+        self,
+        channels: int = 1,
+        *,
+        width: int = 24,
+        levels: int = 3,
+        blocks: int = 2,
+        bounded: bool = True,
+        generator: Source = None,
     ) -> None:
         super().__init__()
         if isinstance(channels, bool) or channels not in (1, 3):
             raise ValueError(f"channels is {shown(channels)}; pass 1 or 3")
         self.channels = int(channels)
+        self.bounded = bool(bounded)
         base = entries(width, 1, "width", minimum=1)[0]
         depth = entries(levels, 1, "levels", minimum=1)[0]
         count = entries(blocks, 1, "blocks", minimum=1)[0]
@@ -181,7 +191,7 @@ class Denoiser(nn.Module):
         for part, up, skip in zip(reversed(self.decoder), reversed(self.up), reversed(skips), strict=True):
             y = part(up(y) + skip)
         change: torch.Tensor = self.tail(y)[..., : x.shape[-2], : x.shape[-1]]
-        return x + no_stronger(change, levels)
+        return x + (no_stronger(change, levels) if self.bounded else change)
 
 
 def no_stronger(change: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,10 @@ OVERSHOOT = 2.0  # of the data range: noise exceeds white, but by so much only i
 SMALL_BITS = 16  # of integers: wider ones hold numbers of any unit, so that their largest says nothing of white
 
 
+#: The sum of the colours and two differences, as an orthogonal change of axes.
+OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
+
+
 class Opened(NamedTuple):
     """An image as a network takes it, and the way back."""
 
@@ -68,3 +72,9 @@ def _white(image: Array, data_range: float | None) -> tuple[float, str]:
     if info.bits > SMALL_BITS:
         raise ValueError(f"image has dtype {name}, whose range says nothing of its white; pass data_range")
     return float(info.max), f", the largest of {name}"
+
+
+def turned(x: torch.Tensor, *, back: bool = False) -> torch.Tensor:
+    """Colours, shape (batch, 3, y, x), as their sum and two differences; or those as colours."""
+    axes = x.new_tensor(OPPONENT)
+    return torch.einsum("ij,bjyx->biyx", axes.T if back else axes, x)

@@ -17,7 +17,7 @@ from ._denoising import Denoiser
 from ._upscaling import FastUpscaler, Upscaler
 
 UPSCALERS: dict[str, Callable[..., Any]] = {"fast": FastUpscaler, "strong": Upscaler}
-DENOISERS = {1: "denoise_grey", 3: "denoise_colour"}  #: by channels
+DENOISERS = {1: "denoise_grey"}  #: by channels
 
 
 def upscaler(network: str | os.PathLike[str] | torch.nn.Module, scale: int, device: torch.device) -> Any:
@@ -43,23 +43,25 @@ def upscaler(network: str | os.PathLike[str] | torch.nn.Module, scale: int, devi
 
 
 def denoiser(network: str | os.PathLike[str] | torch.nn.Module | None, channels: int, device: torch.device) -> Any:
-    """A network that takes noise off images with so many channels; None is the packaged one."""
+    """A network that takes noise off so many channels, or off one at a time; None is the packaged one."""
+    fitting = {1, channels}
     if isinstance(network, torch.nn.Module):
-        if not hasattr(network, "reach") or getattr(network, "channels", None) != channels:
+        if not hasattr(network, "reach") or getattr(network, "channels", None) not in fitting:
             has = getattr(network, "channels", "no")
             raise ValueError(f"network has {has} channels but the image {channels}; pass one that fits, with a reach")
         return network.to(device)
     if network is None:
-        return _packaged_denoiser(channels, str(device))
+        return _packaged_denoiser(1, str(device))
     if not _is_file(network):
         raise ValueError(f"network is {shown(network)}; pass a {weights.SUFFIX} file or a torch.nn.Module")
     recipe = _recipe(network)
-    if recipe.get("channels") != channels:
+    has = recipe.get("channels")
+    if has not in fitting:
         raise ValueError(
-            f"{network} holds {_told(recipe)}; weights of a denoiser of {channels} channel{'s' * (channels > 1)} are "
-            "wanted, as experiments.train_denoising writes them"
+            f"{network} holds {_told(recipe)}; weights of a denoiser of {' or '.join(map(str, sorted(fitting)))} "
+            f"channel{'s' * (channels > 1)} are wanted, as experiments.train_denoising writes them"
         )
-    return _filled(network, Denoiser(channels), device)
+    return _filled(network, Denoiser(has), device)
 
 
 def _is_file(network: object) -> bool:
