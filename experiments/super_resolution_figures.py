@@ -16,7 +16,6 @@ PEAK = 255.0
 ZOOM = 48  # pixels of the large grid
 #: Where to look: the corner of a zoom (row, column), as a share of the side.
 PLACES = {"camera": (0.2, 0.35), "astronaut": (0.2, 0.2), "coffee": (0.3, 0.1)}
-OTHER_SCENE = "astronaut"
 
 
 def crops(study: Study, rows: Rows, methods: Mapping[str, Any], *, scale: int) -> Figure:
@@ -88,9 +87,10 @@ def other_shrinkings(
     lowest = min(row["psnr"] for row in rows)
     axes.set(ylabel="PSNR [dB]", ylim=(np.floor(lowest), None), title="Halved in other ways")
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=3)
-    shown = {row["key"]: row for row in rows if row["shrinking"] == "blurred" and row["scene"] == OTHER_SCENE}
+    scene = rows[0]["scene"]
+    shown = {row["key"]: row for row in rows if row["shrinking"] == "blurred" and row["scene"] == scene}
     truth = shown["bicubic"]["truth"]
-    corner, grey = _corner(OTHER_SCENE, truth.shape, 2), {"vmin": 0, "vmax": PEAK}
+    corner, grey = _corner(scene, truth.shape, 2), {"vmin": 0, "vmax": PEAK}
     panels = right.subplots(1, len(keys) + 1)
     show(panels[0], _cut(truth, corner, ZOOM), "truth", **grey)
     for ax, key in zip(panels[1:], keys, strict=True):
