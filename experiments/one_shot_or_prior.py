@@ -9,7 +9,7 @@ was learned or told hurts them in different ways.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -84,7 +84,7 @@ def blurring(psf: Numbers) -> Any:
     import torch
 
     size = PATCH
-    otf = torch.fft.rfft2(torch.fft.ifftshift(torch.as_tensor(_centred(psf, size), dtype=torch.float32)))
+    otf = torch.as_tensor(np.asarray(sigdeconv.psf_to_otf(psf, (size, size))), dtype=torch.complex64)
 
     def degrade(patches: torch.Tensor, generator: torch.Generator) -> Any:
         from sigdeconv.transposed._patches import to_grey
@@ -95,13 +95,6 @@ def blurring(psf: Numbers) -> Any:
         return (blurred, torch.full((len(clean),), SIGMA / PEAK)), clean
 
     return degrade
-
-
-def _centred(psf: Numbers, size: int) -> Numbers:
-    out = np.zeros((size, size))
-    corner = [size // 2 - n // 2 for n in psf.shape]
-    out[corner[0] : corner[0] + psf.shape[0], corner[1] : corner[1] + psf.shape[1]] = psf
-    return out
 
 
 def one_shot(study: Study, steps: int) -> Any:
@@ -250,9 +243,3 @@ def finding(blurs: Rows, widths: Rows) -> str:
         f"{signed(worst['prior'])}; but to be told the true width is all that the inverse needs "
         f"({signed(worst['right'])})."
     )
-
-
-def listed(rows: Rows, key: str) -> Mapping[Any, float]:
-    """One method's gains by the first column, for other scripts."""
-    first = next(iter(rows[0]))
-    return {row[first]: row[key] for row in rows}

@@ -132,9 +132,9 @@ def _chapter(chapter: Chapter) -> str:
     return "\n".join([*body, "</section>"])
 
 
-def picture(figure: Figure, folder: str = "") -> str:
+def picture(figure: Figure) -> str:
     """The element of a picture; who wants no motion on the screen gets the still of one that moves."""
-    path = escape(folder + figure.file)
+    path = escape(figure.file)
     image = f'<img src="{path}" alt="{escape(figure.caption)}" loading="lazy">'
     if not path.endswith(".gif"):
         return image

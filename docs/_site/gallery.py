@@ -73,7 +73,7 @@ class Order:
 def scraper(block: tuple[Any, ...], block_vars: Mapping[str, Any], gallery_conf: Mapping[str, Any]) -> str:
     """The chapter that a script has made, as reStructuredText: finding, figures and tables in their order."""
     result = block_vars["example_globals"].get("result")
-    if not isinstance(result, Chapter) or block_vars.get("told"):
+    if not isinstance(result, Chapter):
         return ""
     folder = Path(block_vars["example_globals"]["__file__"]).parent / "results"
     told = f"Skipped. {result.skipped}" if result.skipped else result.finding

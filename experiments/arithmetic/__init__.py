@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sigdeconv import metrics
+
 from ..common import Chapter, Column, Figure, Study, Table
 from . import figures, pictures
 from .operations import (
@@ -20,7 +22,6 @@ from .operations import (
     failing_share,
     inserted,
     origins,
-    relative_error,
     round_trip,
     same_settings,
     scatter,
@@ -144,7 +145,7 @@ def values(rng: np.random.Generator) -> tuple[Numbers, dict[str, dict[str, Numbe
         found[label] = there_and_back(truth, pair, LAYERS)
         for key, way in ways.items():
             image = found[label][key]
-            error = 100 * relative_error(image, truth)
+            error = 100 * metrics.nrmse(truth, image)
             rows.append(
                 {"kernels": label, "way": way, "key": key, "shape": pictures.square(len(image)), "error": error}
             )

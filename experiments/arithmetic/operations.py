@@ -81,14 +81,18 @@ def convolution(x: Numbers, kernel: Numbers, settings: Settings) -> Played:
 
 def inserted(x: Numbers, kernel: Numbers, settings: Settings) -> Played:
     """The transposed convolution as an ordinary one: zeros between the samples, zeros around, the kernel flipped."""
+    return _moved("inserted", x, kernel[::-1, ::-1], settings, widened(x, settings), 1, len(x))
+
+
+def widened(x: Numbers, settings: Settings) -> Numbers:
+    """Zeros between the samples and around, as many as the equivalent convolution wants; any number of equal axes."""
     same = settings.equivalent(len(x))
-    wide = np.zeros(same.inserted_shape * 2)
-    wide[:: settings.stride, :: settings.stride] = x
+    wide = np.zeros(same.inserted_shape * x.ndim)
+    wide[(slice(None, None, settings.stride),) * x.ndim] = x
     (before, after) = same.padding[0]
     low, high = max(-before, 0), max(-after, 0)  # negative padding crops
-    wide = wide[low : len(wide) - high, low : len(wide) - high]
-    canvas = np.pad(wide, (max(before, 0), max(after, 0)))
-    return _moved("inserted", x, kernel[::-1, ::-1], settings, canvas, 1, len(x))
+    wide = wide[(slice(low, len(wide) - high),) * x.ndim]
+    return np.pad(wide, (max(before, 0), max(after, 0)))
 
 
 def _moved(kind: str, x: Numbers, kernel: Numbers, settings: Settings, canvas: Numbers, stride: int, n: int) -> Played:
@@ -200,8 +204,3 @@ def there_and_back(x: Numbers, kernels: Sequence[Numbers], layers: Sequence[Sett
     least = np.linalg.lstsq(matrix, code.ravel(), rcond=None)[0].reshape(x.shape)
     gain = float(np.sum(back * x) / np.sum(back**2))  # the kindest: told by the truth
     return {"code": code, "back": back, "scaled": gain * back, "least squares": least}
-
-
-def relative_error(estimate: Numbers, truth: Numbers) -> float:
-    """Distance over the length of the truth."""
-    return float(np.linalg.norm(estimate - truth) / np.linalg.norm(truth))

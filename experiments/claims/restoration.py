@@ -18,11 +18,6 @@ Numbers = np.ndarray[Any, Any]
 FAINT = 1e-3  # noise that nobody sees: a thousandth of the white level
 
 
-def relative(truth: Numbers, estimate: Numbers) -> float:
-    """Error against the norm of the truth."""
-    return float(np.linalg.norm(estimate - truth) / np.linalg.norm(truth))
-
-
 def division() -> Claim:
     """f = (f ∗ g) / g."""
     x = values.photograph()
@@ -39,7 +34,7 @@ def division() -> Claim:
         otf = otf if otf.shape == spectrum.shape else otf[..., : spectrum.shape[-1]]
         with np.errstate(divide="ignore", invalid="ignore"):
             back = np.fft.irfft2(np.nan_to_num(spectrum / otf, posinf=0, neginf=0), s=x.shape)
-        found = relative(x, back)
+        found = metrics.nrmse(x, back)
         cases.append(Case(circumstance, f"error {_percent(found)}", found < 1e-6))
 
     y = np.asarray(sigdeconv.Convolution(psf, x.shape, boundary="periodic").forward(x))
@@ -47,7 +42,7 @@ def division() -> Claim:
     padded[:9, :9] = psf
     with np.errstate(divide="ignore"):
         pointwise = np.where(padded > 0, y / padded, 0)
-    cases.append(Case("sample by sample, in space", f"error {_percent(relative(x, pointwise))}", False))
+    cases.append(Case("sample by sample, in space", f"error {_percent(metrics.nrmse(x, pointwise))}", False))
     add("frequency by frequency, periodic, narrow Gaussian", psf)
     add(f"the same with noise of {FAINT:g}", psf, FAINT)
     add("wide Gaussian (σ = 4, not cut), no noise", wide)
@@ -77,10 +72,10 @@ def two_factors() -> Claim:
     f, g = np.poly(roots[:3]), np.poly(roots[3:])
     other_f, other_g = np.poly(roots[[0, 1, 3]]), np.poly(roots[[2, 4, 5]])
     product = np.convolve(f, g)
-    same = relative(product, np.convolve(other_f, other_g))
-    apart = relative(f / np.linalg.norm(f), other_f / np.linalg.norm(other_f))
+    same = metrics.nrmse(product, np.convolve(other_f, other_g))
+    apart = metrics.nrmse(f / np.linalg.norm(f), other_f / np.linalg.norm(other_f))
     quotient, _ = np.polydiv(product, g)
-    known = relative(f, quotient)
+    known = metrics.nrmse(f, quotient)
     return Claim(
         "claim-two-factors",
         "Deconvolution splits a signal into two signals whose convolution it is",
@@ -186,16 +181,16 @@ def nonlinear() -> Claim:
         "Richardson–Lucy": lambda y: sigdeconv.richardson_lucy(y, psf, num_iter=30, boundary="periodic"),
         "total variation": lambda y: sigdeconv.total_variation(y, psf, weight=0.5, boundary="periodic", tol=1e-8),
     }
-    model = relative(np.asarray(blur.forward(x)) + np.asarray(blur.forward(z)), np.asarray(blur.forward(x + z)))
+    model = metrics.nrmse(np.asarray(blur.forward(x)) + np.asarray(blur.forward(z)), np.asarray(blur.forward(x + z)))
     cases = []
     for name, method in methods.items():
         a, b, both = (np.asarray(method(np.asarray(blur.forward(v)))) for v in (x, z, x + z))
         moved = np.asarray(method(np.roll(np.asarray(blur.forward(x)), 17)))
         text = (
-            f"the estimate of a sum differs from the sum of estimates by {100 * relative(both, a + b):.1f} %; the "
+            f"the estimate of a sum differs from the sum of estimates by {100 * metrics.nrmse(both, a + b):.1f} %; the "
             "blur that it "
             f"assumes is linear to {number(model)} and the estimate moves with the scene to "
-            f"{number(relative(np.roll(a, 17), moved))}"
+            f"{number(metrics.nrmse(np.roll(a, 17), moved))}"
         )
         cases.append(Case(name, text, model > 1e-9))
     return Claim(

@@ -9,6 +9,7 @@ import numpy as np
 
 from sigdeconv import transposed
 
+from ..arithmetic.operations import Settings, origins, same_settings, widened
 from .verdicts import Case, Claim, number
 
 DRAWN = 2000  # settings of a layer
@@ -17,47 +18,49 @@ SEED = 5
 Numbers = np.ndarray[Any, Any]
 
 
-class Setting(NamedTuple):
-    """Of a layer, on one axis."""
+class Drawn(NamedTuple):
+    """A layer, and the samples on one axis that it gets."""
 
     n: int
-    kernel_size: int
-    stride: int
-    padding: int
-    dilation: int
+    layer: Settings
 
-    @property
-    def layer(self) -> dict[str, int]:
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+    def shape_back(self) -> int:
+        """The `output_padding` that brings the shape back."""
+        return origins(self.layer.convolved(self.n), self.layer)[self.n]
 
 
-def drawn(count: int = DRAWN, *, padded_little: bool = False) -> Iterator[Setting]:
-    """Settings of which a convolution leaves something."""
+def drawn(count: int = DRAWN, *, padded_little: bool = False) -> Iterator[Drawn]:
+    """Layers of which a convolution leaves something."""
     rng = np.random.default_rng(SEED)
     while count:
         n, k, s, d = (int(rng.integers(low, high)) for low, high in ((4, 40), (1, 8), (1, 5), (1, 4)))
         p = int(rng.integers(0, d * (k - 1) + 1 if padded_little else k + 2))
         if n + 2 * p >= d * (k - 1) + 1:
             count -= 1
-            yield Setting(n, k, s, p, d)
+            yield Drawn(n, Settings(k, s, p, d))
 
 
-def convolve(x: Numbers, kernel: Numbers, stride: int, padding: int, dilation: int) -> Numbers:
-    """What a layer calls a convolution, straight from the definition: a sum over taps, the kernel not flipped."""
-    wide = np.pad(x, padding)
-    count = (len(wide) - dilation * (len(kernel) - 1) - 1) // stride + 1
-    taps = [kernel[j] * wide[j * dilation :][: (count - 1) * stride + 1 : stride] for j in range(len(kernel))]
-    return np.asarray(np.sum(taps, axis=0))
+def convolve(x: Numbers, kernel: Numbers, layer: Settings) -> Numbers:
+    """What torch's layer of this name computes, on one axis."""
+    import torch
+
+    numbers = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+    tensors = (torch.tensor(v.copy())[None, None] for v in (x, kernel))
+    return torch.nn.functional.conv1d(*tensors, **numbers)[0, 0].numpy()
 
 
-def transpose(
-    y: Numbers, kernel: Numbers, stride: int, padding: int, dilation: int, output_padding: int = 0
-) -> Numbers:
-    """The transposed convolution from its definition: every sample lays down a kernel, and overlaps add."""
-    full = np.zeros((len(y) - 1) * stride + dilation * (len(kernel) - 1) + 1 + output_padding)
-    for i, sample in enumerate(y):
-        full[i * stride : i * stride + dilation * (len(kernel) - 1) + 1 : dilation] += sample * kernel
-    return full[padding : len(full) - padding]
+def transpose(y: Numbers, kernel: Numbers, layer: Settings) -> Numbers:
+    """The same of torch's transposed convolution; nothing, where the padding cuts off all."""
+    import torch
+
+    try:
+        layer.transposed(len(y))
+    except ValueError:
+        return np.zeros(0)
+    numbers = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+    tensors = (torch.tensor(v)[None, None] for v in (y, kernel))
+    done = torch.nn.functional.conv_transpose1d(*tensors, output_padding=layer.output_padding, **numbers)
+    return done[0, 0].numpy()
 
 
 def shape_comes_back() -> Claim:
@@ -65,26 +68,25 @@ def shape_comes_back() -> Claim:
     found: dict[str, list[bool]] = {"stride 1": [], "stride 2 to 4": [], "stride 2 to 4, the sizes divide": []}
     helped = []
     for case in drawn():
-        out = transposed.conv_shape(case.n, case.kernel_size, **case.layer)
         try:
-            back = transposed.transposed_shape(out, case.kernel_size, **case.layer)[0] == case.n
+            back = same_settings(case.n, case.layer)[1] == case.n
         except ValueError:  # all of it is cut off by the padding: a single sample was seen through zeros
             back = False
-        exact = (case.n + 2 * case.padding - case.dilation * (case.kernel_size - 1) - 1) % case.stride == 0
-        if case.stride == 1:
+        kernel, stride, padding, dilation, _ = case.layer
+        exact = (case.n + 2 * padding - dilation * (kernel - 1) - 1) % stride == 0
+        if stride == 1:
             found["stride 1"].append(back)
         else:
             found["stride 2 to 4"].append(back)
             if exact:
                 found["stride 2 to 4, the sizes divide"].append(back)
-            extra = transposed.output_padding_for(out, case.n, case.kernel_size, **case.layer)
-            back = transposed.transposed_shape(out, case.kernel_size, output_padding=extra, **case.layer)
-            helped.append(back[0] == case.n)
+            layer = case.layer._replace(output_padding=case.shape_back())
+            helped.append(layer.transposed(layer.convolved(case.n)) == case.n)
     found["stride 2 to 4, with the right output_padding"] = helped
     rows = [
         Case(f"{name} ({len(x)} settings)", f"{100 * np.mean(x):.0f} % come back", all(x)) for name, x in found.items()
     ]
-    known = transposed.transposed_shape(transposed.conv_shape(17, 5, stride=3, padding=2), 5, stride=3, padding=2)[0]
+    known = same_settings(17, Settings(5, stride=3, padding=2))[1]
     rows.append(Case("17 samples, kernel 5, stride 3, padding 2", f"{known} come back", known == 17))
     return Claim(
         "claim-shape",
@@ -105,22 +107,18 @@ def zero_insertion() -> Claim:
     worst: dict[str, float] = {"stride 1": 0.0, "stride 2 to 4": 0.0, "with dilation": 0.0, "with output_padding": 0.0}
     counts = dict.fromkeys(worst, 0)
     for case in drawn(600, padded_little=True):
-        extra = int(rng.integers(0, max(case.stride, case.dilation)))
-        y, kernel = rng.standard_normal(case.n), rng.standard_normal(case.kernel_size)
-        wanted = transpose(y, kernel, **case.layer, output_padding=extra)
+        extra = int(rng.integers(0, max(case.layer.stride, case.layer.dilation)))
+        layer = case.layer._replace(output_padding=extra)
+        y, kernel = rng.standard_normal(case.n), rng.standard_normal(layer.kernel)
+        wanted = transpose(y, kernel, layer)
         if not wanted.size:
             continue
-        same = transposed.equivalent_convolution(case.n, case.kernel_size, **case.layer, output_padding=extra)
-        sparse = np.zeros(same.inserted_shape)
-        sparse[:: case.stride] = y
-        (before, after), crop = same.padding[0], slice(max(0, -same.padding[0][0]), None)
-        sparse = np.pad(sparse, (max(0, before), max(0, after)))[crop]
-        sparse = sparse[: len(sparse) + min(0, after)]
-        error = float(np.max(np.abs(convolve(sparse, kernel[::-1], 1, 0, case.dilation) - wanted)))
+        got = convolve(widened(y, layer), kernel[::-1], Settings(layer.kernel, dilation=layer.dilation))
+        error = float(np.max(np.abs(got - wanted)))
         for name, counted in (
-            ("stride 1", case.stride == 1),
-            ("stride 2 to 4", case.stride > 1),
-            ("with dilation", case.dilation > 1),
+            ("stride 1", layer.stride == 1),
+            ("stride 2 to 4", layer.stride > 1),
+            ("with dilation", layer.dilation > 1),
             ("with output_padding", extra > 0),
         ):
             if counted:
@@ -153,22 +151,22 @@ def paddings(dilations: tuple[int, ...], of_kernel: str) -> dict[str, tuple[floa
     shape: dict[str, list[bool]] = {name: [] for name in FORMULAS}
     value: dict[str, list[bool]] = {name: [] for name in FORMULAS}
     for case in drawn(800, padded_little=True):
-        k, d = case.kernel_size, case.dilation
+        k, d, padding = case.layer.kernel, case.layer.dilation, case.layer.padding
         if d not in dilations or k == 1:
             continue
         y, kernel = rng.standard_normal(case.n), rng.standard_normal(k)
-        wanted = transpose(y, kernel, 1, case.padding, d)
+        wanted = transpose(y, kernel, case.layer._replace(stride=1))
         if not wanted.size:
             continue
         for name, formula in FORMULAS.items():
-            q = formula(k, d, case.padding)
+            q = formula(k, d, padding)
             got = np.zeros(0)
             if q == int(q):
                 wide = np.pad(y, max(0, int(q)))
                 wide = wide[-int(q) : len(wide) + int(q)] if q < 0 else wide
                 spread = d if of_kernel == "dilated" else 1
                 if len(wide) > spread * (k - 1):
-                    got = convolve(wide, kernel[::-1], 1, 0, spread)
+                    got = convolve(wide, kernel[::-1], Settings(k, dilation=spread))
             shape[name].append(got.shape == wanted.shape)
             value[name].append(shape[name][-1] and bool(np.allclose(got, wanted)))
     return {name: (float(np.mean(shape[name])), float(np.mean(value[name]))) for name in FORMULAS}
@@ -222,13 +220,12 @@ def dilation_is_useless() -> Claim:
     rng = np.random.default_rng(SEED)
     errors = []
     for case in drawn(300):
-        if case.dilation == 1:
+        if case.layer.dilation == 1:
             continue
-        x, kernel = rng.standard_normal(case.n), rng.standard_normal(case.kernel_size)
-        y = convolve(x, kernel, **case.layer)
+        x, kernel = rng.standard_normal(case.n), rng.standard_normal(case.layer.kernel)
+        y = convolve(x, kernel, case.layer)
         g = rng.standard_normal(len(y))
-        extra = transposed.output_padding_for(len(y), case.n, case.kernel_size, **case.layer)[0]
-        back = transpose(g, kernel, **case.layer, output_padding=extra)
+        back = transpose(g, kernel, case.layer._replace(output_padding=case.shape_back()))
         errors.append(abs(float(y @ g - x @ back)) / (np.linalg.norm(y) * np.linalg.norm(g) + 1e-300))
     counts = transposed.overlap_count(32, 3, stride=2, padding=2, dilation=2)
     empty = float(np.mean(counts == 0))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 import sigdeconv
-from sigdeconv import transposed
 
 from . import shapes
 from .verdicts import Case, Claim, number
@@ -66,12 +65,11 @@ def shape_and_values() -> Claim:
     rng = np.random.default_rng(shapes.SEED)
     shape, value = [], []
     for case in shapes.drawn(500):
-        if case.kernel_size == 1:
+        if case.layer.kernel == 1:
             continue  # a number, not a convolution
-        x, kernel = rng.standard_normal(case.n), rng.standard_normal(case.kernel_size)
-        y = shapes.convolve(x, kernel, **case.layer)
-        extra = transposed.output_padding_for(len(y), case.n, case.kernel_size, **case.layer)[0]
-        back = shapes.transpose(y, kernel, **case.layer, output_padding=extra)
+        x, kernel = rng.standard_normal(case.n), rng.standard_normal(case.layer.kernel)
+        y = shapes.convolve(x, kernel, case.layer)
+        back = shapes.transpose(y, kernel, case.layer._replace(output_padding=case.shape_back()))
         shape.append(back.shape == x.shape)
         value.append(bool(error(x, back) < EXACT))
     return Claim(

@@ -17,7 +17,7 @@ from ._denoising import Denoiser
 from ._upscaling import FastUpscaler, Upscaler
 
 UPSCALERS: dict[str, Callable[..., Any]] = {"fast": FastUpscaler, "strong": Upscaler}
-DENOISERS = {1: "denoise_grey"}  #: by channels
+DENOISER = "denoise_grey"  #: of one channel; colours are brought to it one by one
 
 
 def upscaler(network: str | os.PathLike[str] | torch.nn.Module, scale: int, device: torch.device) -> Any:
@@ -51,7 +51,7 @@ def denoiser(network: str | os.PathLike[str] | torch.nn.Module | None, channels:
             raise ValueError(f"network has {has} channels but the image {channels}; pass one that fits, with a reach")
         return network.to(device)
     if network is None:
-        return _packaged_denoiser(1, str(device))
+        return _packaged_denoiser(str(device))
     if not _is_file(network):
         raise ValueError(f"network is {shown(network)}; pass a {weights.SUFFIX} file or a torch.nn.Module")
     recipe = _recipe(network)
@@ -84,8 +84,8 @@ def _packaged_upscaler(network: str, scale: int, device: str) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _packaged_denoiser(channels: int, device: str) -> Any:
-    return _filled(DENOISERS[channels], Denoiser(channels), torch.device(device))
+def _packaged_denoiser(device: str) -> Any:
+    return _filled(DENOISER, Denoiser(1), torch.device(device))
 
 
 def _filled(name: str | os.PathLike[str], net: Any, device: torch.device) -> Any:
