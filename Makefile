@@ -62,4 +62,4 @@ build: $(VENV)/dev.installed
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) build dist results docs/gallery docs/gallery_scripts docs/reference/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist results docs/gallery docs/gallery_scripts docs/sg_execution_times.rst docs/reference/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis

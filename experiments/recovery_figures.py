@@ -71,7 +71,7 @@ def glance(study: Study, case: Any, estimates: Mapping[str, Numbers], labels: Ma
     """The whole story in one row, for a README."""
     plt = pyplot()
     keys = ("blurred", "transpose", "inverse", "wiener", "rl-stopped")
-    figure, axes = plt.subplots(1, len(keys) + 1, figsize=(11.4, 2.6))
+    figure, axes = plt.subplots(1, len(keys) + 1, figsize=(11.4, 2.36))
     show(axes[0], _picture(_cut(case.truth, GLANCE)), "scene x\n(nobody is told)", vmin=0, vmax=1)
     names = {"blurred": "blurred, noisy image y", "rl-stopped": "Richardson–Lucy"}
     for ax, key in zip(axes[1:], keys, strict=True):

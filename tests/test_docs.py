@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 from pathlib import Path
@@ -11,7 +13,9 @@ from click.testing import CliRunner
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_site", "gallery", "generated"} & {*path.parts})
-BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SECONDS = re.compile(r"\d+\.\d+ s\b")
+NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.(\d+))?(?:e[-+]\d+)?(?![\w.]*\d)")
 
 
 def name(path: Path) -> str:
@@ -19,7 +23,7 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if BLOCK.search(p.read_text(encoding="utf-8"))], ids=name)
-def test_every_block_runs(page, tmp_path, monkeypatch):
+def test_every_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeypatch):
     """In the order of the page, in one namespace and one folder, as a reader would type them."""
     text = page.read_text(encoding="utf-8")
     if "torch" in text or "sigdeconv.transposed" in text:
@@ -28,14 +32,39 @@ def test_every_block_runs(page, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib", reason="the page draws: pip install sigdeconv[plots]").use("Agg")
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {"__name__": "__main__"}
+    printed = ""
     for match in BLOCK.finditer(text):
         language, code = match.groups()
         line = text[: match.start()].count("\n") + 1
-        if language == "python":
-            exec(compile("\n" * line + code, str(page), "exec"), space)
+        if language == "text":
+            assert_same_output(code, printed, f"{name(page)}:{line}")
+        elif language == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as stream:
+                exec(compile("\n" * line + code, str(page), "exec"), space)
+            printed = stream.getvalue()
         else:
-            for command in commands(code):
-                run(command, page, line)
+            printed = "".join(run(command, page, line) for command in commands(code))
+
+
+def assert_same_output(shown: str, printed: str, where: str) -> None:
+    """The same words; numbers within a tenth or three units of the last digit shown, and seconds as they come.
+
+    A training of a few steps, and a sum of many numbers, differ a little from one machine to another.
+    """
+    shown, printed = (SECONDS.sub("(time)", text.strip()) for text in (shown, printed))
+    words = [NUMBER.sub("#", text).split() for text in (shown, printed)]
+    assert words[0] == words[1], f"{where} shows\n{shown}\nand its block prints\n{printed}"
+    for left, right in zip(NUMBER.finditer(shown), NUMBER.finditer(printed), strict=True):
+        expected, found = (float(match[0].replace("−", "-")) for match in (left, right))
+        unit = 10.0 ** -len(left[1]) if left[1] else 1.0 if abs(expected) > 20 else 0.0
+        assert abs(found - expected) <= max(abs(expected) / 10, 3 * unit), f"{where} shows {left[0]}, found {right[0]}"
+
+
+def test_an_output_that_differs_is_found():
+    assert_same_output("wiener 3.16 dB, 0.1 s", "wiener  3.17 dB, 2.5 s", "here")
+    for printed in ("wiener 4.16 dB, 0.1 s", "median 3.16 dB, 0.1 s", "", "wiener 3.16 dB, 0.1 s\nand more"):
+        with pytest.raises(AssertionError, match="here"):
+            assert_same_output("wiener 3.16 dB, 0.1 s", printed, "here")
 
 
 def commands(code: str) -> list[list[str]]:
@@ -44,11 +73,12 @@ def commands(code: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in whole.splitlines() if line.startswith("sigdeconv ")]
 
 
-def run(words: list[str], page: Path, line: int) -> None:
+def run(words: list[str], page: Path, line: int) -> str:
     from sigdeconv.cli import cli
 
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 0, f"{name(page)}:{line}: sigdeconv {shlex.join(words)}\n{done.output}"
+    return done.output
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

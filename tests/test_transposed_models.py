@@ -433,6 +433,7 @@ def test_decoders_differ_in_how_they_enlarge_alone():
         (lambda: FastUpscaler(2, expansion=0), ValueError, "expansion is 0"),
         (lambda: FastUpscaler(2, generator="dice"), TypeError, "generator is 'dice'"),
         (lambda: Denoiser(2), ValueError, "channels is 2; pass 1 or 3"),
+        (lambda: Denoiser(bounded="no"), TypeError, "bounded is 'no'"),
         (lambda: UNet(1, 2, decoder="nearest"), ValueError, "decoder is 'nearest'"),
         (lambda: UNet(0, 2), ValueError, "in_channels is 0"),
         (lambda: FeatureEncoder(kernel_size=4), ValueError, "kernel_size is 4; an odd one"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from experiments import report
 from experiments.__main__ import EXPERIMENTS
@@ -30,6 +33,7 @@ out = Path("results")
 out.mkdir(exist_ok=True)
 result = chapter("{name}", Study(out=out, data=data_folder(), quiet=True))
 '''
+COLUMN = 900  # pixels
 HEAD = """
 Gallery
 =======
@@ -75,7 +79,7 @@ def scraper(block: tuple[Any, ...], block_vars: Mapping[str, Any], gallery_conf:
     result = block_vars["example_globals"].get("result")
     if not isinstance(result, Chapter):
         return ""
-    folder = Path(block_vars["example_globals"]["__file__"]).parent / "results"
+    folder = Path(block_vars["src_file"]).parent / "results"
     told = f"Skipped. {result.skipped}" if result.skipped else result.finding
     lines = [".. admonition:: " + ("Skipped" if result.skipped else "Finding"), "", f"   {plain(told)}", ""]
     paths = iter(block_vars["image_path_iterator"])
@@ -83,16 +87,16 @@ def scraper(block: tuple[Any, ...], block_vars: Mapping[str, Any], gallery_conf:
         if isinstance(part, Figure):
             path = Path(next(paths))
             shutil.copy(folder / part.file, path)
-            if not part.file.endswith(
-                ".png"
-            ):  # a thumbnail is made of the numbered file, the page shows the moving one
+            if not part.file.endswith(".png"):
+                # a thumbnail is made of the numbered file, the page shows the moving one
                 moving = path.with_suffix(Path(part.file).suffix)
                 shutil.copy(folder / part.file, moving)
                 path = moving
             source = path.relative_to(Path(gallery_conf["src_dir"])).as_posix()
-            caption = plain(part.caption)
-            lines += [f".. figure:: /{source}", f"   :alt: {caption}", "   :class: sphx-glr-single-img", ""]
-            lines += [f"   {caption}", ""]
+            lines += [f".. figure:: /{source}", f"   :alt: {one_line(part.caption)}", "   :class: sphx-glr-single-img"]
+            if wide(path):
+                lines += ["   :width: 100%"]  # with a width, Sphinx links the picture to itself in full size
+            lines += ["", f"   {plain(part.caption)}", ""]
         elif isinstance(part, Table):
             table = report.table_html(part, links=False).splitlines()
             lines += [".. raw:: html", "", *(f"   {line}" for line in table), ""]
@@ -106,8 +110,19 @@ def _get_sg_image_scraper() -> Any:
     return scraper
 
 
+def wide(path: Path) -> bool:
+    """Whether a picture is wider than the column of text."""
+    with Image.open(path) as picture:
+        return bool(picture.width > COLUMN)
+
+
+def one_line(text: str) -> str:
+    """Without line breaks."""
+    return " ".join(text.split())
+
+
 def plain(text: str) -> str:
-    """Text in which reStructuredText finds no marks."""
+    """Text in which reStructuredText finds no marks, and no list where it begins with a number."""
     for sign in "\\*`|_":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())
+    return re.sub(r"^(\d+)\.", r"\1\\.", one_line(text))

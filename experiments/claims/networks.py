@@ -178,7 +178,7 @@ def uneven_overlap() -> Claim:
         cases.append(
             Case(
                 f"kernel {k}, stride {s} ({'even' if even else 'uneven'} overlap), {start} weights",
-                f"{'no checkerboard' if share < 1e-5 else f'a checkerboard: {100 * share:.0f} % of the output'}",
+                f"{'no checkerboard' if share < 1e-5 else f'a checkerboard: {100 * share:.0f} % of the amplitude'}",
                 (share > 1e-5) == (not even),
             )
         )

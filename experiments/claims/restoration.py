@@ -62,7 +62,11 @@ def division() -> Claim:
 
 def _percent(value: float) -> str:
     return (
-        "less than 1e-6" if value < 1e-6 else f"{100 * value:.3g} %" if value < 1e3 else f"{value:.0e} times the image"
+        "less than 1e-6"
+        if value < 1e-6
+        else f"{100 * value:.3g} %"
+        if value < 1e3
+        else f"{float(f'{value:.1g}'):,.0f} times the image"
     )
 
 

@@ -244,8 +244,8 @@ def dilation_is_useless() -> Claim:
         ],
         "It is the transpose of a dilated convolution, and so its gradient in every network that has one. As an "
         "upsampling "
-        f"layer it wants care: kernel 3, stride 2 and dilation 2 leave {100 * empty:.0f} % of the output without "
-        "any input.",
+        f"layer it wants care: kernel 3, stride 2 and dilation 2 leave {100 * empty:.0f} % of the positions "
+        "along an axis without any input.",
         ("arithmetic", "checkerboard"),
     )
 

@@ -114,7 +114,7 @@ def minus_one() -> Claim:
         cases,
         "The premise is true and proves nothing: a single −1 shifts and turns the sign, its transpose undoes "
         "both, because "
-        "there AᵀA = 1. A second entry ends it. Learning can only choose weights; for a transpose that inverts "
+        "there AᵀA = I. A second entry ends it. Learning can only choose weights; for a transpose that inverts "
         "they would have "
         "to be orthogonal, and no longer those of the blur.",
         ("orthogonal", "transpose_to_wiener"),

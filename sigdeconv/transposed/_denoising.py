@@ -114,8 +114,10 @@ class Denoiser(nn.Module):
         super().__init__()
         if isinstance(channels, bool) or channels not in (1, 3):
             raise ValueError(f"channels is {shown(channels)}; pass 1 or 3")
+        if not isinstance(bounded, bool):
+            raise TypeError(f"bounded is {shown(bounded)}; pass True or False")
         self.channels = int(channels)
-        self.bounded = bool(bounded)
+        self.bounded = bounded
         base = entries(width, 1, "width", minimum=1)[0]
         depth = entries(levels, 1, "levels", minimum=1)[0]
         count = entries(blocks, 1, "blocks", minimum=1)[0]

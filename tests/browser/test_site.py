@@ -12,9 +12,23 @@ import pytest
 
 from .conftest import PHONE
 
-SITE = Path(os.environ.get("SIGDECONV_SITE", Path(__file__).parents[2] / "build" / "docs"))
-KINDS = ("index", "tutorial/first-image", "howto/choose-a-method", "explanation/claims", "explanation/four-meanings")
-KINDS += ("gallery/index", "gallery/recovery", "reference/deconvolution", "reference/commands", "search", "genindex")
+SITE = Path(os.environ.get("SIGDECONV_SITE", Path(__file__).parents[2] / "build" / "docs")).resolve()
+KINDS: tuple[str, ...] = (
+    "index",
+    "tutorial/first-image",
+    "howto/choose-a-method",
+    "explanation/claims",
+    "explanation/four-meanings",
+)
+KINDS += (
+    "gallery/index",
+    "gallery/recovery",
+    "gallery/arithmetic",
+    "reference/deconvolution",
+    "reference/commands",
+    "search",
+    "genindex",
+)
 KINDS += ("reference/generated/sigdeconv.wiener", "explorer/index")
 
 pytestmark = pytest.mark.skipif(not SITE.is_dir(), reason="the site is not built: make docs")
