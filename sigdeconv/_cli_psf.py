@@ -96,18 +96,35 @@ def motion(length: float, angle: float, **target: Any) -> None:
 @click.option("--wavelength", type=float, required=True, help="Of the light, in micrometres.")
 @click.option("--na", type=float, required=True, help="Numerical aperture.")
 @click.option("--pixel-size", type=Numbers(float, "0.1,0.1"), required=True, help="In micrometres: one number, or y,x.")
+@click.option(
+    "--obstruction", type=float, default=0.0, show_default=True, help="Of the aperture's middle, by diameter: 0 to 1."
+)
 @_making
-def airy(shape: tuple[int, ...], pixel_size: tuple[float, ...], wavelength: float, na: float, **target: Any) -> None:
+def airy(
+    shape: tuple[int, ...],
+    pixel_size: tuple[float, ...],
+    wavelength: float,
+    na: float,
+    obstruction: float,
+    **target: Any,
+) -> None:
     """The pattern of a perfect lens in focus.
 
     \b
-    Example:
+    Examples:
       sigdeconv psf airy --shape 31 --wavelength 0.52 --na 0.5 --pixel-size 0.1 -o psf.tif
+      sigdeconv psf airy --shape 31 --wavelength 0.52 --na 0.5 --pixel-size 0.1 --obstruction 0.3 -o psf.tif
     """
     from sigdeconv.psf import airy
 
     sizes = pixel_size * 2 if len(pixel_size) == 1 else pixel_size
-    made = airy(shape * 2 if len(shape) == 1 else shape, wavelength=wavelength, na=na, pixel_size=sizes)
+    made = airy(
+        shape * 2 if len(shape) == 1 else shape,
+        wavelength=wavelength,
+        na=na,
+        pixel_size=sizes,
+        obstruction=obstruction,
+    )
     _save_psf(made, like=io.Picture(made, "YX", dict(zip("YX", sizes, strict=True))), **target)
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import click
 import numpy as np
 
-from . import __version__, io
+from . import (
+    __version__,
+    _cli_psf_optics,  # noqa: F401 (it adds commands to psf)
+    _cli_psf_shape,  # noqa: F401 (as well)
+    io,
+)
 from ._cli_blind import blind_camera_shake, blind_parametric, blind_richardson_lucy
 from ._cli_console import FILE, QUIET, Commands
 from ._cli_frames import super_resolve

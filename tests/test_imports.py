@@ -29,6 +29,8 @@ _CONSOLE = {"_cli_console", "_cli_values"}
 _OPTIONS = _CONSOLE | {"_cli_job", "_cli_options"}
 _COMMANDS = _OPTIONS | {
     "_cli_psf",
+    "_cli_psf_optics",
+    "_cli_psf_shape",
     "_cli_linear",
     "_cli_priors",
     "_cli_photons",
@@ -61,6 +63,8 @@ MAY_IMPORT = {
     "_cli_values": set(),
     "_cli_console": _TOP,
     "_cli_psf": _TOP | _CONSOLE,
+    "_cli_psf_optics": _TOP | _CONSOLE | {"_cli_psf"},
+    "_cli_psf_shape": _TOP | _CONSOLE | {"_cli_psf"},
     "_cli_job": _TOP | _CONSOLE | {"_cli_psf"},
     "_cli_options": _CONSOLE | {"_cli_job"},
     "_cli_linear": _TOP | _OPTIONS,

@@ -21,6 +21,7 @@ POINT = 1e-6  # sigma in pixels below which a Gaussian lies in one pixel
 SMALLEST_DISK = 1e-3  # pixel; a smaller radius lies in one pixel as well
 SLIVER = 1e-9  # pixel; extents and areas below are rounding, not coverage
 COARSEST_PIXEL = 15.0  # Airy radii; a larger pixel sees a point and is a mistake of units
+FIRST_ZERO = 3.8317  # of the Bessel function J1: the radius of the Airy disk in units of v
 
 
 def gaussian(shape: int | Sequence[int], sigma: float | Sequence[float]) -> Kernel:
@@ -206,7 +207,14 @@ def _area_below_left(outline: Kernel, x: Kernel, y: Kernel) -> Any:
     return np.abs(area)  # the sign is the sense in which the outline runs
 
 
-def airy(shape: int | Sequence[int], *, wavelength: float, na: float, pixel_size: float | Sequence[float]) -> Kernel:
+def airy(
+    shape: int | Sequence[int],
+    *,
+    wavelength: float,
+    na: float,
+    pixel_size: float | Sequence[float],
+    obstruction: float = 0.0,
+) -> Kernel:
     """Airy pattern: the in-focus PSF of a perfect lens with a round aperture, integrated over the pixels.
 
     Parameters
@@ -219,6 +227,9 @@ def airy(shape: int | Sequence[int], *, wavelength: float, na: float, pixel_size
         Numerical aperture.
     pixel_size : float or (float, float)
         Pixel size in micrometre in the plane of the specimen, one for both axes or (y, x).
+    obstruction : float
+        Diameter of a dark disk in the middle of the aperture, as of a mirror lens, as part of that of the aperture:
+        from 0, none, to below 1.
 
     Returns
     -------
@@ -239,10 +250,13 @@ def airy(shape: int | Sequence[int], *, wavelength: float, na: float, pixel_size
     its energy the part ``J₀²(v) + J₁²(v) ≈ 2 / (π v)`` lies outside the radius v, which for an array that reaches to
     ten dark rings is 2 %; this part is cut off before the sum is made 1.
 
+    An obstruction ε takes the amplitude ``ε² 2 J₁(ε v) / (ε v)`` away: the core gets narrower, the rings brighter, and
+    the part of the light outside is larger by the factor ``1 / (1 - ε)``. `telescope` takes a diameter and angles.
+
     References
     ----------
-    .. [1] M. Born and E. Wolf, "Principles of Optics", 7th ed., section 8.5.2, Cambridge University Press (1999).
-       https://doi.org/10.1017/CBO9781139644181
+    .. [1] M. Born and E. Wolf, "Principles of Optics", 7th ed., sections 8.5.2 and 8.6.2, Cambridge University Press
+       (1999). https://doi.org/10.1017/CBO9781139644181
 
     Examples
     --------
@@ -250,20 +264,32 @@ def airy(shape: int | Sequence[int], *, wavelength: float, na: float, pixel_size
     >>> psf.shape, round(float(psf[15, 15]), 4)
     ((31, 31), 0.0304)
     """
-    from scipy.special import j1
-
-    size = _shape((shape, shape) if isinstance(shape, (int, np.integer)) else shape)
-    if len(size) != 2:
-        raise ValueError(f"shape has {len(size)} entries; 2 are wanted, the Airy pattern is a plane")
+    size = _plane(shape)
     wave = number(wavelength, "wavelength", above=0.0)
     aperture = number(na, "na", above=0.0)
     pixel = [2 * math.pi * aperture * p / wave for p in _numbers(pixel_size, 2, "pixel_size", above=0.0)]
-    first_zero = 3.8317  # of J1
-    if max(pixel) > COARSEST_PIXEL * first_zero:
+    if max(pixel) > COARSEST_PIXEL * FIRST_ZERO:
         raise ValueError(
             f"pixel_size is {pixel_size!r} µm but the Airy disk has a radius of {0.61 * wave / aperture:.3g} µm; "
             f"give wavelength and pixel_size in µm, the latter in the specimen (camera pixel / magnification)"
         )
+    return _airy(size, pixel, obstruction)
+
+
+def _plane(shape: int | Sequence[int]) -> tuple[int, ...]:
+    size = _shape((shape, shape) if isinstance(shape, (int, np.integer)) else shape)
+    if len(size) != 2:
+        raise ValueError(f"shape has {len(size)} entries; 2 are wanted, y and x, or one for a square")
+    return size
+
+
+def _airy(size: Sequence[int], pixel: Sequence[float], obstruction: float) -> Kernel:
+    """The Airy pattern on pixels whose size is given in units of v."""
+    from scipy.special import j1
+
+    dark = number(obstruction, "obstruction", minimum=0.0)
+    if dark >= 1:
+        raise ValueError(f"obstruction is {dark:g}; the part of the aperture's diameter is wanted, from 0 to below 1")
     # The intensity has no frequency above 2 NA / wavelength, so the quadrature is exact once it resolves that.
     nodes, weights = np.polynomial.legendre.leggauss(6 + math.ceil(max(pixel)))
     offsets = [(np.arange(n) - n // 2) for n in size]
@@ -273,7 +299,11 @@ def airy(shape: int | Sequence[int], *, wavelength: float, na: float, pixel_size
         for j, weight_x in enumerate(weights):
             vx = pixel[1] * (offsets[1] + nodes[j] / 2)
             v = np.maximum(np.hypot(vy[:, None], vx[None, :]), 1e-12)  # 2 J1(v) / v is 1 to rounding there
-            result += weight_y * weight_x * (2 * j1(v) / v) ** 2
+            field = 2 * j1(v) / v
+            if dark:
+                inner = np.maximum(dark * v, 1e-12)
+                field -= dark**2 * 2 * j1(inner) / inner
+            result += weight_y * weight_x * field**2
     return _whole(result)
 
 

@@ -51,7 +51,7 @@ def from_beads(
     max_beads: int | None = None,
     saturation: float | None = None,
 ) -> BeadPSF:
-    """Measure the PSF from an image of point-like beads (or stars).
+    """Measure the PSF from an image of point-like beads; for stars there is `from_stars`.
 
     Parameters
     ----------
@@ -120,33 +120,66 @@ def from_beads(
     array([[20.3, 15.8],
            [40.1, 44.6]])
     """
-    image = floating(stack, "stack")
+    return _measure(
+        stack,
+        shape,
+        _Words("stack", "bead"),
+        threshold=threshold,
+        min_distance=min_distance,
+        most=max_beads,
+        saturation=saturation,
+    )
+
+
+class _Words(NamedTuple):
+    """What messages call the image and what is averaged in it."""
+
+    image: str
+    source: str
+
+
+def _measure(
+    given: Numbers,
+    shape: int | Sequence[int] | None,
+    words: _Words,
+    *,
+    threshold: float | None,
+    min_distance: float | Sequence[float] | None,
+    most: int | None,
+    saturation: float | None,
+    bad: Numbers | None = None,
+) -> BeadPSF:
+    """The PSF from point sources of any kind; the samples that `bad` marks are no data."""
+    name, source = words
+    image = floating(given, name)
     if not is_numpy(image):
-        raise TypeError(f"stack is a {kind(image)}; a NumPy array is wanted, such as np.asarray(stack) on the host")
+        raise TypeError(f"{name} is a {kind(image)}; a NumPy array is wanted, such as np.asarray({name}) on the host")
     if image.ndim not in (2, 3):
-        raise ValueError(f"stack has {image.ndim} dimensions; 2 or 3 are wanted, pass one channel or one time point")
+        raise ValueError(f"{name} has {image.ndim} dimensions; 2 or 3 are wanted, pass one channel or one time point")
     size = None if shape is None else per_axis(shape, image.ndim, "shape", minimum=1)
     if size is not None and any(n > m for n, m in zip(size, image.shape, strict=True)):
-        raise ValueError(f"shape is {size} but stack has shape {image.shape}; pass a shape that fits into the stack")
-    if max_beads is not None:
-        (max_beads,) = per_axis(max_beads, 1, "max_beads", minimum=1)
+        raise ValueError(f"shape is {size} but {name} has shape {image.shape}; pass a shape that fits into the {name}")
+    if most is not None:
+        (most,) = per_axis(most, 1, f"max_{source}s", minimum=1)
     distance = None if min_distance is None else _distances(min_distance, image.ndim)
     least = None if threshold is None else number(threshold, "threshold")
-    ceiling = _ceiling(image, getattr(stack, "dtype", image.dtype), saturation)
+    ceiling = _ceiling(image, getattr(given, "dtype", image.dtype), saturation)
     largest = float(np.abs(image).max()) or 1.0
     image = image / largest  # so that no square overflows
     ceiling, least = (None if level is None else level / largest for level in (ceiling, least))
 
     peaks, width = _find(image, least)
     if not len(peaks):
-        raise ValueError("stack has no bead that stands out of the background; pass a lower threshold")
+        raise ValueError(f"{name} has no {source} that stands out of the background; pass a lower threshold")
     fate = np.full(len(peaks), "", dtype=object)
-    fate[_crowded(peaks, distance if distance is not None else ISOLATION * width)] = "too near to another bead"
+    fate[_crowded(peaks, distance if distance is not None else ISOLATION * width)] = f"too near to another {source}"
     centres = peaks.astype(np.float64)
     planes: dict[int, tuple[Numbers, float]] = {}
     for k, peak in enumerate(peaks):
         if ceiling is not None and _core(image, peak, width).max() >= ceiling:
             fate[k] = "saturated"
+        elif bad is not None and _core(bad, peak, 1.5 * width).any():
+            fate[k] = "with bad samples"
         elif not fate[k]:
             planes[k] = _background(image, k, peaks, width)
             found = _locate(image, peak, planes[k][0], width)
@@ -161,6 +194,10 @@ def from_beads(
     chosen = [int(k) for k in np.flatnonzero(fate == "")]
     windows = [_window(image, centres[k], planes[k][0], size) for k in chosen]
     owned = [_owned(k, centres, width, size) for k in chosen]
+    if bad is not None:
+        corners = (nearest[chosen] - origin).tolist()
+        for mine, start in zip(owned, corners, strict=True):
+            mine &= ~bad[tuple(slice(a, a + n) for a, n in zip(start, size, strict=True))]
     middle = _from_origin(size, width)
     like = _alike(windows, owned, middle, width)
     fate[np.array(chosen, dtype=int)[~like]] = "unlike the others"
@@ -168,16 +205,17 @@ def from_beads(
     if not fine:
         reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(fate).items())
         raise ValueError(
-            f"stack has no bead to measure from: of {len(peaks)} found, {reasons}; pass a smaller shape than {size}, "
-            f"a smaller min_distance, or a stack with fewer and dimmer beads"
+            f"{name} has no {source} to measure from: of {len(peaks)} found, {reasons}; pass a smaller shape than "
+            f"{size}, a smaller min_distance, or {'an' if name[0] in 'aeiou' else 'a'} {name} with fewer and dimmer "
+            f"{source}s"
         )
-    used = fine[:max_beads]
+    used = fine[:most]
     noise = np.array([planes[chosen[i]][1] for i in used])
     mean = _average([windows[i] for i in used], [owned[i] for i in used], middle, noise)
     psf = _cleaned(mean, middle, width)
     if shape is None:
         psf = _trimmed(psf)
-    fate[[chosen[i] for i in fine[len(used) :]]] = "beyond max_beads"
+    fate[[chosen[i] for i in fine[len(used) :]]] = f"beyond max_{source}s"
     rejected = {reason: n for reason, n in Counter(fate).items() if reason}
     return BeadPSF((psf / psf.sum()).astype(image.dtype), centres[[chosen[i] for i in used]], len(used), rejected)
 

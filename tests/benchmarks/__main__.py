@@ -16,6 +16,7 @@ NAMES = (
     "camera_shake",
     "variational",
     "networks",
+    "optics",
 )
 
 
