@@ -21,6 +21,7 @@ from . import (
     orthogonal,
     recovery,
     report,
+    scaling,
     scenarios,
     segmentation,
     selection,
@@ -52,6 +53,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "features": (features.TITLE, features.run),
     "segmentation": (segmentation.TITLE, segmentation.run),
     "training_habits": (training_habits.TITLE, training_habits.run),
+    "scaling": (scaling.TITLE, scaling.run),
     "confocal": (confocal.TITLE, confocal.run),
     "hubble": (hubble.TITLE, hubble.run),
 }

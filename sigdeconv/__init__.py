@@ -2,6 +2,7 @@
 
 from . import denoisers, metrics, psf, simulate
 from ._iterate import Iteration
+from .chunked import Chunked, ChunkProgress, ChunksEndedError, ChunksFailedError, map_chunks
 from .convolution import Convolution, psf_to_otf
 from .deconvolution._back_projector import WienerButterworth
 from .deconvolution.blind.camera_shake import blind_camera_shake
@@ -17,11 +18,16 @@ from .deconvolution.stopping import Stopping
 from .deconvolution.unsupervised import UnsupervisedWiener, unsupervised_wiener
 from .deconvolution.variational import hessian_schatten, hyper_laplacian, sparse_spikes, total_variation
 from .deconvolution.wavelets import wavelet_sparse
+from .varying import VaryingConvolution
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BlindRestoration",
+    "ChunkProgress",
+    "Chunked",
+    "ChunksEndedError",
+    "ChunksFailedError",
     "Convolution",
     "Iteration",
     "NoiseLevel",
@@ -29,6 +35,7 @@ __all__ = [
     "Stopping",
     "SuperResolved",
     "UnsupervisedWiener",
+    "VaryingConvolution",
     "WienerButterworth",
     "blind_camera_shake",
     "blind_parametric",
@@ -39,6 +46,7 @@ __all__ = [
     "hyper_laplacian",
     "inverse_filter",
     "landweber",
+    "map_chunks",
     "metrics",
     "plug_and_play",
     "psf",

@@ -114,7 +114,8 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             raise Interrupted("interrupted; no partial file is left") from None
         except MemoryError as error:
-            raise Failed(f"not enough memory: {error or 'of unknown size'}; pass a smaller image") from error
+            remedy = "" if ";" in str(error) else "; pass a smaller image"
+            raise Failed(f"not enough memory: {error or 'of unknown size'}{remedy}") from error
         except OSError as error:
             raise (Failed if error.errno in MACHINE else WrongInput)(str(error)) from error
         except (ValueError, TypeError, ImportError) as error:
@@ -178,7 +179,7 @@ def tiled(shown: bool | None, quiet: bool) -> Iterator[Callable[[Any], None]]:
 
         yield step
     if latest and latest[0].chosen:
-        note(_listed(latest[0].chosen, {}), quiet)
+        note(listed(latest[0].chosen), quiet)
 
 
 @contextmanager
@@ -199,7 +200,7 @@ def watched(
 
         yield bar if quiet else step
     if latest:
-        parts = [_listed(latest["chosen"], terms or {})] if latest["chosen"] else []
+        parts = [listed(latest["chosen"], terms)] if latest["chosen"].keys() - {"steps"} else []
         count = latest["index"]
         if total is None and "num_iter" not in latest["chosen"]:
             parts.append(f"{count} iterations")
@@ -211,9 +212,10 @@ def watched(
             note("; ".join(parts))
 
 
-def _listed(chosen: Mapping[str, float | tuple[float, ...]], terms: Mapping[str, str]) -> str:
+def listed(chosen: Mapping[str, float | tuple[float, ...]], terms: Mapping[str, str] | None = None) -> str:
     """What was chosen, under the names of the options."""
-    items = (f"{terms.get(name, name.replace('_', '-'))} {_value(value)}" for name, value in chosen.items())
+    shown = {name: value for name, value in chosen.items() if name != "steps"}  # of each iteration: for no reader
+    items = (f"{(terms or {}).get(name, name.replace('_', '-'))} {_value(value)}" for name, value in shown.items())
     return f"from the data: {', '.join(items)}"
 
 

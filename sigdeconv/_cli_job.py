@@ -13,11 +13,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from . import io
-from ._array import checked_axis
+from . import __version__, io
+from ._array import checked_axis, to_numpy
 from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, done, note, read_noting, refuse_same, watched
 from ._cli_psf import gaussian_psf
-from ._cli_values import AxisOrNone
+from ._cli_values import AxisOrNone, Numbers, NumbersOrAuto, Size
 
 SUM_OFF = 1e-3  # a PSF whose sum is nearer to 1 is called normalised
 SPACING_OFF = 0.05  # voxel sizes that differ by less are called the same: calibrations do
@@ -40,6 +40,20 @@ class Job(NamedTuple):
     psf: str | None = None
     psf_plane: int | None = None
     keep_psf_sum: bool = False
+    psf_energy: float | None = None
+    chunks: tuple[int, ...] | str | None = None
+    overlap: tuple[int, ...] | None = None
+    workers: int | None = None
+    cluster: str | None = None
+    memory: float | None = None
+    device: str | None = None
+    resume: bool = True
+
+    @property
+    def in_chunks(self) -> bool:
+        """Whether the image is to be read and restored piece by piece."""
+        asked = (self.chunks, self.overlap, self.workers, self.cluster, self.memory)
+        return any(value is not None for value in asked) or not self.resume or self.image.is_dir()
 
 
 class Opened(NamedTuple):
@@ -70,11 +84,40 @@ PSF_PLANE = click.option("--psf-plane", type=int, help="Take this plane of the P
 KEEP_PSF_SUM = click.option(
     "--keep-psf-sum", is_flag=True, help="Do not scale the PSF to sum 1; intensities then scale by 1/sum."
 )
+PSF_ENERGY = click.option(
+    "--psf-energy",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Crop the PSF to the box with this share of its light, such as 0.999: a wide PSF costs time and memory.",
+)
 CHANNEL_AXIS = click.option(
     "--channel-axis",
     type=AxisOrNone(),
     help="Axis of colours or channels; by default what the file says. none: there is none.",
 )
+CHUNKS = (
+    click.option(
+        "--chunks",
+        type=NumbersOrAuto(),
+        help="Restore piece by piece, of so many samples a side: auto, 256 or 64,256,256. For volumes larger than "
+        "memory; .zarr, .tif and .npy files. A folder (.zarr) is always restored so.",
+    ),
+    click.option(
+        "--overlap",
+        type=Numbers(int, "16,32,32"),
+        help="Samples that a piece sees beyond itself; by default from the PSF.",
+    ),
+    click.option(
+        "--cluster",
+        metavar="threads|processes|ADDRESS",
+        help="Who works on the pieces; the address is that of a dask scheduler. By default one thread.",
+    ),
+    click.option("--workers", type=click.IntRange(1), help="Number of threads or processes that work on pieces."),
+    click.option("--memory", type=Size(), help="That one of them may take, such as 4GiB; by default what is free."),
+    click.option(
+        "--resume/--no-resume", default=True, help="Go on from what an interrupted run has left, or begin anew."
+    ),
+)
+DEVICE = click.option("--device", help="Compute there, by torch: cuda, cuda:1, cpu.")
 WRITING = (
     click.option(
         "--dtype",
@@ -106,7 +149,10 @@ def given(first: Sequence[Option], last: Sequence[Option]) -> Callable[[Callable
     return decorator
 
 
-restoring = given((IMAGE, PSF, OUTPUT), (PSF_PLANE, KEEP_PSF_SUM, CHANNEL_AXIS, *WRITING))
+restoring = given((IMAGE, PSF, OUTPUT), (PSF_PLANE, KEEP_PSF_SUM, PSF_ENERGY, CHANNEL_AXIS, *WRITING))
+restoring_pieces = given(
+    (IMAGE, PSF, OUTPUT), (PSF_PLANE, KEEP_PSF_SUM, PSF_ENERGY, CHANNEL_AXIS, DEVICE, *CHUNKS, *WRITING)
+)
 
 
 def restore(job: Job, work: Work, weights: str | None = None) -> None:
@@ -135,14 +181,32 @@ def restore_by(
     `terms` are as in `watched`.
     """
 
+    if job.in_chunks:
+        from ._cli_chunks import restore_pieces
+
+        restore_pieces(method, job, weights=weights, shown=shown, **options)
+        return
+
     def work(image: Samples, psf: Samples, channel_axis: int | None, trust: Samples | None) -> Samples:
         number = options.get("num_iter", 1)
         total = number if isinstance(number, int) else None
-        extra = {} if trust is None else {"weights": trust}
+        extra = {} if trust is None else {"weights": on_device(trust, job.device)}
         with watched(total, options.get("tol", 0.0), shown, job.quiet, terms) as callback:
-            return method(image, psf, callback=callback, channel_axis=channel_axis, **extra, **options)
+            image, psf = on_device(image, job.device), on_device(psf, job.device)
+            found = method(image, psf, callback=callback, channel_axis=channel_axis, **extra, **options)
+        restored: Samples = to_numpy(found)
+        return restored
 
     restore(job, work, weights)
+
+
+def on_device(samples: Samples, device: str | None) -> Any:
+    """The samples as a tensor where a device is asked for."""
+    if device is None:
+        return samples
+    from ._chunks.block import tensor
+
+    return tensor(samples, device)
 
 
 def refuse_inputs(job: Job, weights: str | None) -> None:
@@ -173,13 +237,31 @@ def trusted(weights: str | None, image: Opened, quiet: bool) -> Samples | None:
 def save(job: Job, image: Opened, result: Samples, started: float) -> None:
     """Write a result with the axes as the image had them."""
     result = np.transpose(result, np.argsort(image.order))
-    written = io.write(job.output, result, like=image.source, dtype=job.dtype, overwrite=job.overwrite, clip=True)
+    written = io.write(
+        job.output, result, like=image.source, dtype=job.dtype, overwrite=job.overwrite, clip=True, history=history()
+    )
     if written.clipped:
         note(
             f"warning: {written.clipped} of {result.size} samples ({result.min():g} to {result.max():g}) "
             f"were clipped to the range of {written.dtype}; write a .tif file as float32 to keep them"
         )
     done(job.output, result.shape, written.dtype, job.quiet, started)
+
+
+def history() -> str:
+    """This command and what it was told, for the header of the result."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return ""
+    told = []
+    for option in context.command.params:
+        value = context.params.get(str(option.name))
+        typed = context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+        if isinstance(option, click.Option) and typed and option.name not in ("output", "overwrite", "quiet"):
+            texts = ",".join(f"{v}" for v in value) if isinstance(value, tuple) else f"{value}"
+            flag = option.opts[0] if value or not option.secondary_opts else option.secondary_opts[0]
+            told.append(flag if option.is_flag else f"{flag} {texts}")
+    return " ".join([f"sigdeconv {__version__}: {context.info_name}", *told])
 
 
 def named(picture: io.Picture, asked: int | str | None, quiet: bool) -> io.Picture:
@@ -243,10 +325,25 @@ def read_psf(job: Job, image: Opened) -> Samples:
     if psf.ndim > ndim:
         without = " without its channels (--channel-axis none: there are none)" if image.channel_axis == 0 else ""
         raise ValueError(f"{job.psf} has {psf.ndim} dimensions but the image has {ndim}{without}; pass {remedy}")
+    if job.psf_energy is not None:
+        psf = _cropped(psf, job.psf_energy, job.quiet)
     letters = axes[len(axes) - psf.ndim :]
     if "T" in letters or "C" in letters:
         note(f"warning: the PSF has {psf.ndim} axes, which meet the axes {letters.lower()} of the image")
     return psf
+
+
+def _cropped(psf: Samples, energy: float, quiet: bool) -> Samples:
+    from sigdeconv.psf import crop
+
+    total = psf.sum(dtype=np.float64)
+    small = crop(psf / total, energy)
+    if small.psf.shape != psf.shape:
+        note(
+            f"the PSF is cropped from {psf.shape} to {small.psf.shape}, which holds {small.kept:.2%} of its light",
+            quiet,
+        )
+    return np.asarray(small.psf * total)
 
 
 def _psf_from_file(job: Job, path: Path, image: io.Picture) -> Samples:

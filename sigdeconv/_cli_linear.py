@@ -9,7 +9,7 @@ import click
 import sigdeconv
 
 from ._cli_console import note, watched
-from ._cli_job import Job, Samples, restore, restore_by, restoring
+from ._cli_job import Job, Samples, restore, restore_by, restoring, restoring_pieces
 from ._cli_options import BOUNDS, SHOWN, SIGMA, WEIGHTS, boundary, num_iter, regularizer, together, tol, until
 from ._cli_values import NumberOr
 
@@ -19,7 +19,7 @@ _ROUGHNESS = regularizer("laplacian", "identity", text="roughness, or the values
 
 
 @click.command()
-@restoring
+@restoring_pieces
 @click.option(
     "--balance",
     type=NumberOr(float),
@@ -103,7 +103,7 @@ def inverse(job: Job, cutoff: float, boundary: str) -> None:
 
 
 @click.command()
-@restoring
+@restoring_pieces
 @click.option(
     "--weight",
     type=NumberOr(float),
@@ -124,7 +124,7 @@ def tikhonov(job: Job, **options: Any) -> None:
 
 
 @click.command()
-@restoring
+@restoring_pieces
 @until("nearest", "discrepancy")
 @click.option("--step", type=float, help="Length of a step; by default the longest that is surely safe.")
 @click.option(
@@ -146,7 +146,7 @@ def landweber(job: Job, **options: Any) -> None:
 
 
 @click.command("van-cittert")
-@restoring
+@restoring_pieces
 @until("nearest", "discrepancy")
 @click.option("--step", type=float, help="Share of the residual that is added; by default all of it.")
 @together(SIGMA, BOUNDS, boundary(), tol(0.0), SHOWN)

@@ -9,9 +9,9 @@ import numpy as np
 
 import sigdeconv
 
-from ._array import floating
+from ._array import floating, to_numpy
 from ._cli_console import note, progress, watched
-from ._cli_job import Job, Samples, restore, restoring
+from ._cli_job import Job, Samples, on_device, restore, restoring_pieces
 from ._cli_options import SHOWN, TV_WEIGHT, WEIGHTS, boundary, together, tol
 from ._cli_values import NumberOr
 
@@ -43,7 +43,7 @@ NOISE_OF_COUNTS = together(
 
 
 @click.command("richardson-lucy")
-@restoring
+@restoring_pieces
 @click.option(
     "--num-iter",
     type=NumberOr(int, minimum=1),
@@ -97,6 +97,20 @@ def richardson_lucy(
         raise ValueError(f"--gain is {gain:g} but there is nothing to choose; pass --num-iter auto, or --stopping")
     rule = sigdeconv.Stopping(stopping or "risk", gain=gain) if chooses else None
     tol = options["tol"]
+    if job.in_chunks:
+        from ._cli_chunks import restore_pieces
+
+        prepared = OfCounts(job, pedestal, clip_negative, weights is not None or options["readout_noise"] > 0)
+        options |= {"num_iter": num_iter, "stopping": rule, "background": background + pedestal}
+        restore_pieces(
+            prepared,
+            job,
+            weights=weights,
+            shown=shown,
+            prepared_psf=lambda psf: as_light(psf, clip_negative),
+            **options,
+        )
+        return
 
     def work(image: Samples, psf: Samples, channel_axis: int | None, trust: Samples | None) -> Samples:
         image = as_counts(
@@ -106,20 +120,37 @@ def richardson_lucy(
         # With all of it given there is nothing to say, and an iteration that nobody watches costs less.
         bar = watched(num_iter, tol, shown, job.quiet) if chooses or tol > 0 else progress(num_iter, shown, job.quiet)
         with bar as callback:
-            result: Samples = sigdeconv.richardson_lucy(
-                image,
-                psf,
-                num_iter=num_iter,
-                stopping=rule,
-                background=background + pedestal,
-                weights=trust,
-                callback=callback,
-                channel_axis=channel_axis,
-                **options,
+            result: Samples = to_numpy(
+                sigdeconv.richardson_lucy(
+                    on_device(image, job.device),
+                    on_device(psf, job.device),
+                    num_iter=num_iter,
+                    stopping=rule,
+                    background=background + pedestal,
+                    weights=None if trust is None else on_device(trust, job.device),
+                    callback=callback,
+                    channel_axis=channel_axis,
+                    **options,
+                )
             )
         return result
 
     restore(job, work, weights)
+
+
+class OfCounts:
+    """Richardson-Lucy on a piece of a volume of counts, which is made ready as a whole image is."""
+
+    def __init__(self, job: Job, pedestal: float, clip: bool, anything: bool) -> None:
+        self.__wrapped__ = sigdeconv.richardson_lucy  # its parameters are those of the method
+        self.__module__, self.__qualname__ = "sigdeconv", f"richardson_lucy of counts above {-pedestal:g}"
+        self.job, self.pedestal, self.clip, self.anything = job, pedestal, clip, anything
+
+    def __call__(self, image: Samples, psf: Samples, **options: Any) -> Samples:
+        if isinstance(image, np.ndarray):
+            image = as_counts(image, self.job, self.pedestal, self.clip, self.anything)
+        restored: Samples = sigdeconv.richardson_lucy(image, psf, **options)
+        return restored
 
 
 def as_counts(image: Samples, job: Job, pedestal: float, clip: bool, anything: bool) -> Samples:

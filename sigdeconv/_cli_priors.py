@@ -8,7 +8,7 @@ import click
 
 import sigdeconv
 
-from ._cli_job import Job, restore_by, restoring
+from ._cli_job import Job, restore_by, restoring_pieces
 from ._cli_learned import learned_prior
 from ._cli_options import SHOWN, SIGMA, boundary, edge_prior, num_iter, tol
 
@@ -23,7 +23,7 @@ DENOISERS = {
 
 
 @click.command("total-variation")
-@restoring
+@restoring_pieces
 @edge_prior(sigdeconv.total_variation)
 @click.option(
     "--differences",
@@ -44,7 +44,7 @@ def total_variation(job: Job, **options: Any) -> None:
 
 
 @click.command("hyper-laplacian")
-@restoring
+@restoring_pieces
 @edge_prior(sigdeconv.hyper_laplacian)
 @click.option("--power", type=float, default=0.5, show_default=True, help="Of the cost of a difference, up to 1.")
 @click.option(
@@ -66,7 +66,7 @@ def hyper_laplacian(job: Job, **options: Any) -> None:
 
 
 @click.command("hessian-schatten")
-@restoring
+@restoring_pieces
 @edge_prior(sigdeconv.hessian_schatten)
 @click.option(
     "--norm",
@@ -84,7 +84,7 @@ def hessian_schatten(job: Job, **options: Any) -> None:
 
 
 @click.command("sparse-spikes")
-@restoring
+@restoring_pieces
 @edge_prior(sigdeconv.sparse_spikes)
 def sparse_spikes(job: Job, **options: Any) -> None:
     """Zero nearly everywhere: stars, echoes, lines. Subtract a constant level before.
@@ -97,7 +97,7 @@ def sparse_spikes(job: Job, **options: Any) -> None:
 
 
 @click.command("wavelet-sparse")
-@restoring
+@restoring_pieces
 @edge_prior(sigdeconv.wavelet_sparse)
 @click.option(
     "--wavelet",
@@ -117,7 +117,7 @@ def wavelet_sparse(job: Job, **options: Any) -> None:
 
 
 @click.command("plug-and-play")
-@restoring
+@restoring_pieces
 @click.option(
     "--denoiser",
     type=click.Choice(tuple(DENOISERS)),

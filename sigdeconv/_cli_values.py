@@ -29,6 +29,16 @@ class Numbers(_ParamType):
             self.fail(f"{value!r}; {wanted} with commas between them are wanted, such as {self.name}", param, ctx)
 
 
+class NumbersOrAuto(_ParamType):
+    """Integers with commas between them, or the word "auto"."""
+
+    name = "auto|n[,n...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of integers, or "auto"."""
+        return value if value == "auto" else Numbers(int, "auto, 256 or 64,256,256").convert(value, param, ctx)
+
+
 class AxisOrNone(_ParamType):
     """An axis, or the word "none"."""
 
@@ -66,6 +76,24 @@ class NumberOr(_ParamType):
             wanted = "an integer" if self.kind is int else "a number"
             self.fail(f"{value!r}; {wanted}{least} is wanted, or {' or '.join(self.words)}", param, ctx)
         return number
+
+
+UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+class Size(_ParamType):
+    """A number of bytes with a unit: ``4GiB``, ``800M``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A number of bytes."""
+        text = str(value).strip().lower().removesuffix("b").removesuffix("i")
+        unit = text[-1:] if text[-1:] in UNITS else ""
+        try:
+            return float(text.removesuffix(unit)) * UNITS[unit]
+        except ValueError:
+            self.fail(f"{value!r}; a number of bytes is wanted, such as 4GiB or 800M", param, ctx)
 
 
 class Bounds(_ParamType):

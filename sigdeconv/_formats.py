@@ -43,6 +43,8 @@ class Picture:
         The opacity of a PNG that is not opaque throughout; it is no part of `data`.
     profile : bytes, optional
         The ICC colour profile.
+    history : str
+        What was done to the samples, a line of a FITS header.
     notes : tuple of str
         What a user should know of the reading, such as a second series that was left out.
     """
@@ -53,6 +55,7 @@ class Picture:
     header: Any = None
     alpha: NDArray[Any] | None = None
     profile: bytes | None = None
+    history: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -131,7 +134,7 @@ def _read_tiff(path: Path) -> Picture:
         series = tiff.series[0]
         data, axes = series.asarray(), series.axes
         others = len(tiff.series) - 1
-        spacing = _imagej_spacing(tiff) if tiff.is_imagej else _ome_spacing(tiff) if tiff.is_ome else {}
+        spacing = tiff_spacing(tiff)
         rgb = getattr(series.keyframe, "photometric", None) == tifffile.PHOTOMETRIC.RGB
         len(tiff.pages)  # walks the chain of pages to its end, so that a missing one is noticed
     lost = next((line for line in log if any(words in line for words in LOST_PAGES)), None)
@@ -167,6 +170,11 @@ def _tifffile_log() -> Iterator[list[str]]:
 
 def _microns(unit: str) -> float | None:
     return MICRONS.get(unit.replace("\\u00B5", "u").replace("µ", "u").replace("μ", "u").strip())
+
+
+def tiff_spacing(tiff: Any) -> dict[str, float]:
+    """Voxel size in micrometres by letter, of an open TIFF file."""
+    return _imagej_spacing(tiff) if tiff.is_imagej else _ome_spacing(tiff) if tiff.is_ome else {}
 
 
 def _imagej_spacing(tiff: Any) -> dict[str, float]:
@@ -257,7 +265,11 @@ def _write_fits(file: BinaryIO, picture: Picture) -> None:
     header: Any = None if picture.header is None else picture.header.copy()
     for keyword in STALE if header is not None else ():
         header.remove(keyword, ignore_missing=True)
-    fits.PrimaryHDU(picture.data, header=header).writeto(file)
+    unit = fits.PrimaryHDU(picture.data, header=header)
+    if picture.history:
+        plain = picture.history.encode("ascii", "replace").decode("ascii")  # a header holds nothing else
+        unit.header.add_history(plain)
+    unit.writeto(file)
 
 
 def _read_npy(path: Path) -> Picture:

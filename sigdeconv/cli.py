@@ -63,6 +63,14 @@ def info(files: tuple[Path, ...]) -> None:
       sigdeconv info cells.tif psf.tif
     """
     for path in files:
+        if path.is_dir():
+            from ._cli_chunks import described
+            from ._volumes import open_volume
+
+            click.echo(f"{path}")
+            for line in described(open_volume(path)):
+                click.echo(f"  {line}")
+            continue
         picture = io.read(path)
         data = picture.data
         finite = data[np.isfinite(data)]

@@ -122,6 +122,7 @@ def write(
     dtype: str | None = None,
     overwrite: bool = False,
     clip: bool = False,
+    history: str = "",
 ) -> Written:
     """Write an array, whole or not at all.
 
@@ -140,6 +141,8 @@ def write(
         Whether an existing file may be replaced.
     clip : bool
         Whether samples past the range of an integer dtype are clipped, and counted in the result, or refused.
+    history : str
+        What was done, for the header of a FITS file; other formats have no place for it.
 
     Returns
     -------
@@ -158,7 +161,7 @@ def write(
     data = np.asarray(data)
     target, form, dtype = _plan(path, data, like, dtype, overwrite)
     samples, clipped = _converted(data, dtype, clip, str(path))
-    picture = replace(like or Picture(samples, ""), data=samples, axes=_axes(data, like))
+    picture = replace(like or Picture(samples, ""), data=samples, axes=_axes(data, like), history=history)
     with _whole(target) as file:
         form.write(file, picture)
     return Written(target, dtype, clipped)

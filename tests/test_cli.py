@@ -350,6 +350,22 @@ def test_quiet_and_progress(rng: Any) -> None:
     np.testing.assert_array_equal(io.read("b.tif").data, io.read("d.tif").data)
 
 
+def test_a_fits_file_says_what_was_done_to_it(rng: Any) -> None:
+    """Each command adds its line; the header that was there stays."""
+    fits = pytest.importorskip("astropy.io.fits", reason="astropy is not installed")
+    unit = fits.PrimaryHDU(blurred((24, 24), rng).astype("float32"))
+    unit.header["OBJECT"] = "M15"
+    unit.writeto("sky.fits")
+    run("richardson-lucy", "sky.fits", "--psf", "gaussian:1.5", "-o", "once.fits", "--num-iter", 3, "--no-accelerate")
+    run("wiener", "once.fits", "--psf", "gaussian:1.5", "-o", "twice.fits", "--balance", 0.1, "--overwrite", "--quiet")
+    header = fits.getheader("twice.fits")
+    told = "".join(str(line) for line in header["HISTORY"]).replace(" ", "")  # long lines are cut at a column
+    assert header["OBJECT"] == "M15"
+    assert f"sigdeconv{sigdeconv.__version__}:richardson-lucy--psfgaussian:1.5--num-iter3--no-accelerate" in told
+    assert f"sigdeconv{sigdeconv.__version__}:wiener--psfgaussian:1.5--balance0.1" in told
+    assert "overwrite" not in told
+
+
 def test_overwrite_in_place(rng: Any) -> None:
     io.write("a.tif", blurred((30, 32), rng))
     before = io.read("a.tif").data

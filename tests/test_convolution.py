@@ -268,3 +268,14 @@ def test_frame_says_where_the_image_lies_in_the_scene():
     strided = Convolution(delta, (7, 5), boundary="zero", center=(2, 0), stride=2)
     x = np.random.default_rng(0).standard_normal(strided.domain_shape)
     np.testing.assert_allclose(strided(x), x[strided.frame][::2, ::2], rtol=0, atol=1e-14)
+
+
+def test_what_cannot_fit_is_refused_before_the_work(monkeypatch):
+    """Not by the system, which ends the process in the middle of it."""
+    from sigdeconv import convolution
+
+    monkeypatch.setattr(convolution, "available", lambda: 2.0**30)
+    volume = np.broadcast_to(np.float32(1), (512, 1024, 1024))
+    with pytest.raises(MemoryError, match=r"takes at least 10\.\d GiB to restore, and 1 GiB are free; .*map_chunks"):
+        convolution.operator(np.ones((3, 3, 3), np.float32) / 27, volume, "free")
+    assert convolution.operator(np.ones((3, 3)) / 9, np.ones((64, 64)), "free").shape == (64, 64)

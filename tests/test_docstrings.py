@@ -45,6 +45,8 @@ LEFT_OUT = {
 
 # Functions, and classes that are no named tuples, without a Raises section.
 RAISES_NOTHING = {
+    "ChunksEndedError": "it is raised itself",
+    "ChunksFailedError": "it is raised itself",
     "Iteration": "a callback is handed one",
     "Picture": "`read` makes it",
     "centred": "arithmetic on what a layer has checked",

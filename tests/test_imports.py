@@ -21,9 +21,9 @@ EXPERIMENTS = PACKAGE.parent / "experiments"
 _PARALLEL = {"_array"}
 _FFT = _PARALLEL | {"_parallel"}
 _EDGES = _FFT | {"_fft"}
-_CONVOLUTION = _EDGES | {"_edges"}
+_CONVOLUTION = _EDGES | {"_edges", "_memory"}
 _ABOVE = _CONVOLUTION | {"convolution"}
-_PUBLIC = _ABOVE | {"_iterate", "differences", "psf", "denoisers", "deconvolution", "simulate", "metrics"}
+_PUBLIC = _ABOVE | {"varying", "_iterate", "differences", "psf", "denoisers", "deconvolution", "simulate", "metrics"}
 _TOP = _PUBLIC | {"chunked", "io", "transposed", "sigdeconv"}
 _CONSOLE = {"_cli_console", "_cli_values"}
 _OPTIONS = _CONSOLE | {"_cli_job", "_cli_options"}
@@ -47,6 +47,9 @@ MAY_IMPORT = {
     "_fft": _FFT,
     "_edges": _EDGES,
     "convolution": _CONVOLUTION,
+    "_varying_engines": _ABOVE | {"_varying"},  # its types
+    "_varying": _ABOVE | {"_varying_engines"},
+    "varying": _ABOVE | {"_varying", "_varying_engines"},
     "_iterate": {"_array", "_parallel"},
     "differences": {"_array", "_parallel"},
     "psf": {"_array"},
@@ -54,9 +57,16 @@ MAY_IMPORT = {
     "_phantoms": {"_array"},
     "simulate": _ABOVE | {"_phantoms"},
     "denoisers": _FFT | {"_fft"},
-    "deconvolution": _ABOVE | {"_iterate", "differences", "denoisers", "psf"},
+    "deconvolution": _ABOVE
+    | {"_varying", "_varying_engines", "varying", "_iterate", "differences", "denoisers", "psf"},
     "transposed": _PUBLIC | {"io"},
-    "chunked": {"_array", "_parallel"},  # no algorithm: it is handed a function
+    "_memory": set(),
+    "_multiscale": set(),
+    "_volumes": {"_formats", "_multiscale"},
+    "_targets": {"_formats", "_memory", "_multiscale", "_volumes"},
+    # No algorithm: they are handed a function. `sigdeconv` for its version.
+    "_chunks": _FFT | {"_fft", "_memory", "_volumes", "_targets", "sigdeconv"},
+    "chunked": {"_array", "_chunks"},
     "_formats": set(),
     "io": {"_array", "_formats"},  # no algorithm either
     "sigdeconv": _PUBLIC | {"chunked", "io"},
@@ -65,27 +75,36 @@ MAY_IMPORT = {
     "_cli_psf": _TOP | _CONSOLE,
     "_cli_psf_optics": _TOP | _CONSOLE | {"_cli_psf"},
     "_cli_psf_shape": _TOP | _CONSOLE | {"_cli_psf"},
-    "_cli_job": _TOP | _CONSOLE | {"_cli_psf"},
+    "_cli_chunks": _TOP | _OPTIONS | {"_memory", "_volumes"},
+    "_cli_job": _TOP | _CONSOLE | {"_cli_psf", "_cli_chunks", "_chunks"},
     "_cli_options": _CONSOLE | {"_cli_job"},
     "_cli_linear": _TOP | _OPTIONS,
     "_cli_learned": _TOP | _OPTIONS,
     "_cli_priors": _TOP | _OPTIONS | {"_cli_learned"},
-    "_cli_photons": _TOP | _OPTIONS,
+    "_cli_photons": _TOP | _OPTIONS | {"_cli_chunks"},
     "_cli_frames": _TOP | _OPTIONS | {"_cli_photons"},
     "_cli_blind": _TOP | _OPTIONS | {"_cli_photons"},
-    "cli": _TOP | _COMMANDS,
+    "_napari": _TOP,
+    "cli": _TOP | _COMMANDS | {"_cli_chunks", "_volumes"},
     "__main__": {"cli"},
     "experiments": _TOP,
 }
 
 # What only one room may load, wherever in a function the import stands.
-ONLY_IN = {"torch": {"transposed", "experiments"}, "dask": {"chunked", "experiments"}}
+ONLY_IN = {
+    "torch": {"transposed", "_chunks", "experiments"},
+    "dask": {"_chunks", "experiments"},
+    "distributed": {"_chunks", "experiments"},
+    "zarr": {"_volumes", "experiments"},
+}
 
 HEAVY = {
     "torch",
     "matplotlib",
     "skimage",
     "dask",
+    "distributed",
+    "zarr",
     "scipy.signal",
     "scipy.ndimage",
     "tifffile",

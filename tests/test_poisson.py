@@ -548,3 +548,77 @@ def test_wrong_calls_are_told_the_remedy(change, message):
     call = {"image": np.ones((8, 8)), "psf": np.ones((3, 3)), **change}
     with pytest.raises((TypeError, ValueError), match=message):
         richardson_lucy(call.pop("image"), call.pop("psf"), **call)
+
+
+# ------------------------------------------------------------------------------------------------------ given steps
+
+
+def told_steps(counts, psf, num_iter):
+    found = {}
+    sigdeconv.richardson_lucy(counts, psf, num_iter=num_iter, callback=lambda step: found.update(step.chosen))
+    return found["steps"]
+
+
+@pytest.fixture
+def wide_counts():
+    psf = sigdeconv.psf.gaussian((9, 9), 1.5)
+    scene = 20 + 400 * sigdeconv.simulate.stars((148, 128), num=60, rng=3) ** 0.5
+    return np.random.default_rng(4).poisson(sigdeconv.simulate.through_frame(scene, psf)[1]).astype(float), psf
+
+
+def test_steps_are_told_one_pair_an_iteration(wide_counts):
+    counts, psf = wide_counts
+    steps = told_steps(counts, psf, 6)
+    assert len(steps) == 6
+    assert steps[0][0] == 0  # there is no last direction yet
+    assert all(t > 0 for _, t in steps)
+
+
+def test_parts_agree_under_given_steps_and_not_under_their_own(wide_counts):
+    """What conjugate steps measure on the whole image is all that ties distant samples together."""
+    counts, psf = wide_counts
+    steps = told_steps(counts[:70], psf, 8)
+    whole = sigdeconv.richardson_lucy(counts, psf, num_iter=8, steps=steps)
+    part = sigdeconv.richardson_lucy(counts[:90], psf, num_iter=8, steps=steps)
+    own = sigdeconv.richardson_lucy(counts[:90], psf, num_iter=8)
+    apart = np.abs(part[:60] - whole[:60]).max() / whole.max()
+    assert apart < 1e-4
+    assert np.abs(own[:60] - sigdeconv.richardson_lucy(counts, psf, num_iter=8)[:60]).max() / whole.max() > 20 * apart
+
+
+def test_given_steps_restore_as_well_as_measured_ones(wide_counts):
+    counts, psf = wide_counts
+    steps = told_steps(counts[:70], psf, 8)
+
+    def likelihood(estimate):
+        model = sigdeconv.simulate.blur(estimate, psf)[8:-8, 8:-8]
+        return float(np.sum(model - counts[8:-8, 8:-8] * np.log(model)))
+
+    given, measured, plain = (
+        likelihood(sigdeconv.richardson_lucy(counts, psf, num_iter=8, **options))
+        for options in ({"steps": steps}, {}, {"accelerate": False})
+    )
+    assert plain - given > 0.9 * (plain - measured) > 0
+
+
+def test_given_steps_keep_the_scene_positive_and_a_flat_one_flat(wide_counts):
+    counts, psf = wide_counts
+    steps = told_steps(counts, psf, 12)
+    assert sigdeconv.richardson_lucy(counts, psf, num_iter=30, steps=steps).min() > 0  # the last step is repeated
+    flat = sigdeconv.richardson_lucy(np.full((40, 40), 7.0), psf, num_iter=12, steps=steps)
+    np.testing.assert_allclose(flat, 7.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": [1.0, 2.0]}, "steps is .*; pass pairs of numbers"),
+        ({"steps": ()}, "steps is .*; pass pairs of numbers"),
+        ({"steps": [(0, np.nan)]}, "steps is .*; pass pairs of numbers"),
+        ({"steps": [(0, -1)]}, "steps is .*; pass pairs of numbers"),
+        ({"steps": [(0, 1)], "accelerate": False}, "steps are given but accelerate is not 'conjugate'"),
+    ],
+)
+def test_wrong_steps(options, words):
+    with pytest.raises(ValueError, match=words):
+        sigdeconv.richardson_lucy(np.ones((8, 8)), np.ones((3, 3)) / 9, **options)

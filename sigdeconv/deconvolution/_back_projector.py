@@ -18,8 +18,10 @@ from .. import _fft
 from .._array import Array, namespace, number, per_axis, shown, to_numpy
 from .._parallel import each, total
 from ..convolution import Convolution
+from ..varying import VaryingConvolution
 from ._likelihood import BEND, LONGER, PoissonLikelihood, em_step
 from ._line_search import CAREFUL, line_search
+from ._varying import folded, followed, with_boundary
 
 Line = np.ndarray[Any, Any]
 
@@ -103,6 +105,8 @@ class WienerButterworth:
         ValueError
             `resolution` has another number of entries than the blur axes.
         """
+        if isinstance(blur, VaryingConvolution) and blur.boundary in ("zero", "reflect"):
+            return folded(self.of(with_boundary(blur, "free")), blur)  # type: ignore[arg-type]  # of the kind it got
         otf = np.asarray(to_numpy(blur.otf), np.complex128)
         zero = abs(otf.flat[0])
         power = np.abs(otf / zero) ** 2
@@ -124,6 +128,8 @@ class WienerButterworth:
         # circular convolution seen through a frame: "free", and "periodic" of a fast length.
         xp = namespace(blur.otf)
         kind = np.complex64 if blur.otf.dtype == xp.complex64 else np.complex128
+        if isinstance(blur, VaryingConvolution):  # each place's own transpose, then the mean's filter
+            return followed(blur, xp.asarray((lift / lift.flat[0]).astype(kind), device=blur.otf.device))
         back = copy.copy(blur)
         back._otf = xp.asarray((otf * (lift / lift.flat[0])).astype(kind), device=blur.otf.device)
         return back

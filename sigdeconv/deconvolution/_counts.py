@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 from .._array import Array, channels_to_batch, like, namespace, number, require_moderate
 from ..convolution import Convolution
+from ..varying import VaryingConvolution
+from ._varying import local_psfs
 
 NEGATIVE = 1e-6  # of the PSF's peak: what rounding leaves below zero in a computed PSF
+DIPS = 0.01  # of a PSF's light: what a polynomial in the place may leave below zero, in the faint parts of a PSF
 DEEPEST = 8.0  # standard deviations of the readout noise below zero: no pixel of any image lies lower by chance
 
 
@@ -58,6 +61,15 @@ def require_nonnegative_psf(blur: Convolution) -> None:
     """Refuse a blur that takes light away; one that is known by its transfer function alone is believed."""
     if blur.psf is not None:
         require_light(blur.psf)
+    if isinstance(blur, VaryingConvolution):
+        for psf in local_psfs(blur):
+            xp = namespace(psf)
+            lost, light = float(xp.sum(xp.clip(psf, None, 0.0))), float(xp.sum(psf))
+            if -lost > DIPS * light:
+                raise ValueError(
+                    f"psf has negative samples at some place ({lost:.3g} of the light {light:.3g} there), but light "
+                    "only adds; pass psfs and weights whose sum is 0 or more everywhere, or use tikhonov"
+                )
 
 
 def require_light(psf: Array) -> None:

@@ -8,6 +8,8 @@ from .. import _fft
 from .._array import Array, like, namespace
 from .._parallel import each, total
 from ..convolution import Convolution, psf_to_otf
+from ..varying import VaryingConvolution
+from ._varying import average_otf
 
 ITERATIONS = 30  # conjugate gradients at most
 TOLERANCE = 1e-3  # of the right-hand side: what is left is far below the noise, and the next step starts from there
@@ -30,7 +32,10 @@ class DataStep:
         xp = namespace(observed)
         stride = math.prod(blur.stride)
         self.closed = blur.boundary == "periodic" and stride == 1
-        if self.closed and blur.grid != blur.shape and blur.psf is not None:
+        if isinstance(blur, VaryingConvolution):
+            self.closed = False
+            self.otf = average_otf(blur, blur.grid, observed)
+        elif self.closed and blur.grid != blur.shape and blur.psf is not None:
             # The operator wraps by hand on a grid of a faster length; one division a frequency needs the circle itself.
             self.otf = psf_to_otf(like(blur.psf, observed, "psf"), blur.shape, center=blur.center)
         else:

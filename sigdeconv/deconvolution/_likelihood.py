@@ -6,20 +6,24 @@ In the papers' symbols: counts ``d``, weights ``w``, background ``b``, blur ``A`
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .._array import Array, namespace
+from .._array import Array, namespace, scalar
 from .._parallel import each, total
 from ..convolution import Convolution
 from ..differences import curvature
+from ..varying import VaryingConvolution
 from ._damping import damped_gap
 from ._line_search import line_search, quotient
 
 if TYPE_CHECKING:
     from ._frames import Frames
+
+Steps = tuple[tuple[float, float], ...]  #: of each iteration: how much of the last direction is kept, and how far to go
 
 SEEN = 1e-2  # of the largest sensitivity: voxels that the frame sees less move in proportion to what it sees of them
 BEND = 0.7  # the share of a voxel that a step of the expected length may take away
@@ -65,7 +69,7 @@ class PoissonLikelihood:
         """Whether some pixels count more than others."""
         return bool(math.prod(self.w.shape) > 1)
 
-    @property
+    @functools.cached_property
     def gain(self) -> float:
         """Sum of the PSF."""
         return float(namespace(self.wd).real(self.blur.otf[(0,) * self.blur.ndim]))
@@ -105,7 +109,8 @@ class PoissonLikelihood:
         The approximation is the product of what the PSF's marginals give on each axis: it takes no memory.
         """
         blur, d, xp = self.blur, self.wd, namespace(self.wd)
-        if exact or self.weighted or not isinstance(blur, Convolution) or blur.psf is None:
+        varies = isinstance(blur, VaryingConvolution)
+        if exact or self.weighted or varies or not isinstance(blur, Convolution) or blur.psf is None:
             ones = xp.ones(blur.shape, dtype=d.dtype, device=d.device) if not self.weighted else self.w
             s = blur.adjoint(xp.broadcast_to(ones, (*ones.shape[: ones.ndim - blur.ndim], *blur.shape)))
             return (s if self.weighted else xp.reshape(s, (1,) * (d.ndim - blur.ndim) + blur.domain_shape),)
@@ -198,17 +203,26 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
         yield x
 
 
-def conjugate(problem: PoissonLikelihood, x: Array) -> Iterator[Array]:
+def conjugate(
+    problem: PoissonLikelihood, x: Array, steps: Steps | None = None, told: dict[str, Any] | None = None
+) -> Iterator[Array]:
     """Conjugate directions, preconditioned by Richardson and Lucy's step (Kaufman 1993).
 
     A direction is bent where it would take away more than `BEND` of a voxel within a step of the expected length,
     before it is blurred: so the model along it is known exactly, and the line search needs no transform.
+
+    `steps` are taken instead of those that the data ask for; then nothing is measured on the image as a whole, and a
+    voxel depends on its surroundings alone. The steps that were measured are told as ``told["steps"]``.
     """
     xp, blur = namespace(x), problem.blur
     em, s = em_step(problem, exact=False)
     gap_of, *data = problem.gap()
-    dark, m, t = problem.dark, blur.forward(x), xp.ones_like(problem.mean)
-    if problem.keeps_flux:
+    dark, t = problem.dark, xp.ones_like(problem.mean)
+    if steps is not None:
+        # One plain step: what comes of a flat start does not depend on its level, which is that of the whole image.
+        x = next(extrapolated(problem, x, rule="none"))
+    m = blur.forward(x)
+    if problem.keeps_flux and steps is None:
         c = quotient(problem.light, total(lambda m, w: w * m, m, problem.w, ndim=blur.ndim))
         x, m = each(lambda x, c: c * x, x, c, out=x), each(lambda m, c: c * m, m, c, out=m)
     p = q = g = g_old = None
@@ -216,18 +230,28 @@ def conjugate(problem: PoissonLikelihood, x: Array) -> Iterator[Array]:
     def bent(p: Array, x: Array, g: Array, limit: Array, beta: Array, *s: Array) -> Array:
         return xp.maximum(em(x, g, *s) + beta * p, -limit * x)
 
-    while True:
+    one = xp.ones_like(t)
+    for index in itertools.count():
+        given = None if steps is None else steps[min(index, len(steps) - 1)]
         gap = each(gap_of, m, *data, out=q)  # the blur of the last direction has served: its buffer takes the gap
         g_old, g = g, blur.adjoint(gap, out=g_old)
         prior = problem.prior(x)
         if prior is not None:
             g = each(lambda g, prior: g + prior, g, prior, out=g)
-        beta = xp.zeros_like(t) if p is None else _beta(x, g, g_old, p, em, s, blur.ndim)
+        if p is None or given is not None:
+            beta = one * (0.0 if p is None or given is None else given[0])
+        else:
+            beta = _beta(x, g, g_old, p, em, s, blur.ndim)
         expected = xp.maximum(LONGER * t, xp.ones_like(t))
         limit = BEND / expected
         p = each(bent, x if p is None else p, x, g, limit, beta, *s, out=p)
         q = blur.forward(p, out=gap)
-        t, c = line_search(problem, x, p, prior, m, q, xp.minimum(t, 0.99 / limit), 0.99 / limit)
+        if given is not None:
+            t, c = xp.minimum(one * given[1], 0.99 / limit), one
+        else:
+            t, c = line_search(problem, x, p, prior, m, q, xp.minimum(t, 0.99 / limit), 0.99 / limit)
+            if told is not None and math.prod(t.shape) == 1:
+                told["steps"] = (*told.get("steps", ()), (scalar(xp.sum(beta)), scalar(xp.sum(t))))  # of one item
         x = each(lambda x, p, t, c, dark: xp.maximum(c * (x + t * p), dark), x, p, t, c, dark, out=x)
         m = each(lambda m, q, t, c: c * (m + t * q), m, q, t, c, out=m)
         yield x

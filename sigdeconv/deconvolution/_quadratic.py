@@ -18,8 +18,10 @@ from .._array import Array, choice, namespace, scalar
 from .._parallel import each, total
 from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
 from ..differences import gradient, gradient_adjoint, laplacian
+from ..varying import VaryingConvolution
 from ._krylov import Map
 from ._periodic import SEAM
+from ._varying import average_otf, seen_around
 
 REGULARIZERS = ("laplacian", "gradient", "identity")
 UNSEEN = 1e-6  # of the OTF's peak power: what neither blur nor penalty sees is left to about this in the near inverse
@@ -44,6 +46,7 @@ class Scene:
     ring: bool  #: the domain is the grid, and the frame its first samples
     boundary: str
     regularizer: str
+    varies: bool = False  #: the PSF changes with the place; `otf` and `power` are an average then
 
     @property
     def ndim(self) -> int:
@@ -78,11 +81,12 @@ class Scene:
         else:
             reach = [n + k - 1 + (SEAM if k > 1 else 0) for n, k in zip(sizes, kernel.shape, strict=True)]
             grid = tuple(_fft.fast_length(n, real=i == ndim - 1) for i, n in enumerate(reach))
-        otf = (
-            blur.transfer_like(image)
-            if blur is not None and kernel is None
-            else signed_otf(kernel, grid, center=center)
-        )
+        if isinstance(blur, VaryingConvolution):
+            otf = average_otf(blur, grid, image)
+        elif blur is not None and kernel is None:
+            otf = blur.transfer_like(image)
+        else:
+            otf = signed_otf(kernel, grid, center=center)
         seen = tuple((n - 1) * s + 1 for n, s in zip(shape, stride, strict=True))
         thin = (..., *(slice(None, None, s) for s in stride))
 
@@ -98,13 +102,13 @@ class Scene:
                 y = zeros
             return _fft.filter(y, otf, grid, grid, conjugate=True)
 
+        maps = seen_around(blur, grid) if isinstance(blur, VaryingConvolution) else (forward, adjoint)
         return cls(
             grid,
             shape,
             tuple(slice(n) for n in sizes) if blur is None else tuple(slice(f.stop - f.start) for f in blur.frame),
             stride,
-            forward,
-            adjoint,
+            *maps,
             lambda x: _rough_around(x, ndim, regularizer),
             otf,
             grid,
@@ -114,6 +118,7 @@ class Scene:
             True,
             boundary,
             regularizer,
+            isinstance(blur, VaryingConvolution),
         )
 
     def with_regularizer(self, regularizer: str) -> Scene:
@@ -144,7 +149,10 @@ class Scene:
                     x = xp.concat([x, xp.flip(x, axis=axis)], axis=axis)
             return _fft.filter(x, transfer, grid, domain)
 
-        otf = signed_otf(kernel, grid, center=blur.center)
+        if isinstance(blur, VaryingConvolution):
+            otf = average_otf(blur, grid, image)
+        else:
+            otf = signed_otf(kernel, grid, center=blur.center)
         power, xp = _power(otf), namespace(otf)
         if mirrored:
             for axis in range(ndim - 1):  # the last axis' is in the half spectrum already
@@ -165,6 +173,7 @@ class Scene:
             False,
             blur.boundary,
             regularizer,
+            isinstance(blur, VaryingConvolution),
         )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from .._array import Array, namespace, scalar
 from .._parallel import each, total
 from ..convolution import Convolution, blind_to_mean, psf_to_otf
+from ..varying import VaryingConvolution
+from ._varying import local_psfs, of_magnitudes
 
 ROUNDING = 1e-5  # by which a computed norm may fall short
 AMPLIFIED = 2.0  # times the noise that Van Cittert's iteration may add where it diverges
@@ -25,18 +27,23 @@ def power_bound(blur: Convolution) -> float:
     if psf is None:
         return float(xp.max(xp.abs(blur.otf))) ** 2 * (1 + ROUNDING)
     size = xp.abs(psf)
-    positive = Convolution(
-        size,
-        blur.shape,
-        boundary=blur.boundary,
-        stride=blur.stride,
-        center=blur.center,
-        domain_shape=blur.domain_shape,
-    )
+    if isinstance(blur, VaryingConvolution):
+        positive: Convolution = of_magnitudes(blur)
+    else:
+        positive = Convolution(
+            size,
+            blur.shape,
+            boundary=blur.boundary,
+            stride=blur.stride,
+            center=blur.center,
+            domain_shape=blur.domain_shape,
+        )
     rows = positive.forward(xp.ones(blur.domain_shape, dtype=size.dtype, device=size.device))
     columns = positive.adjoint(xp.ones(blur.shape, dtype=size.dtype, device=size.device))
     bound = float(xp.max(rows)) * float(xp.max(columns))
-    if blur.boundary in ("free", "zero"):
+    if isinstance(blur, VaryingConvolution):
+        pass
+    elif blur.boundary in ("free", "zero"):
         bound = min(bound, float(xp.max(xp.abs(blur.otf))) ** 2)
     elif blur.boundary == "periodic":
         otf = psf_to_otf(psf, blur.domain_shape, center=blur.center)
@@ -103,13 +110,17 @@ def residual_steps(blur: Convolution, y: Array, x: Array, step: float, limits: L
 
 def growth(blur: Convolution, step: float) -> tuple[float, float]:
     """Largest factor by which Van Cittert's iteration multiplies an error, and the lowest real part of the OTF."""
-    otf = blur.otf
-    if blur.psf is not None:
+    if blur.psf is None:
+        otfs = [blur.otf]
+    else:
         # Mirrored and dark scenes are made of half-periods of the frame, too.
         periods = 1 if blur.boundary == "periodic" else 2
-        otf = psf_to_otf(blur.psf, [periods * n for n in blur.domain_shape], center=blur.center)
-    xp = namespace(otf)
-    return float(xp.max(xp.abs(1 - step * otf))), float(xp.min(xp.real(otf)))
+        psfs = local_psfs(blur) if isinstance(blur, VaryingConvolution) else [blur.psf]
+        grid = [periods * n for n in blur.domain_shape]
+        otfs = [psf_to_otf(psf, grid, center=blur.center) for psf in psfs]
+    xp = namespace(otfs[0])
+    factors = [float(xp.max(xp.abs(1 - step * otf))) for otf in otfs]
+    return max(factors), min(float(xp.min(xp.real(otf))) for otf in otfs)
 
 
 def bearable(factor: float) -> float:

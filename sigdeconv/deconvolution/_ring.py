@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _fft
 from .._array import Array, choice, namespace
 from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
+from ..varying import VaryingConvolution
 from ._periodic import SEAM, continued
+from ._varying import around, average_otf
 
 Projection = Callable[[Array], Array]  #: the nearest scene of a set
 
@@ -34,6 +36,7 @@ class Ring:
     gain: float  #: largest modulus of the transfer function, negative if the PSF is
     copies: int = 1  #: how often the scene lies on the ring; its mirror images cost no extra
     sparse: bool = False  #: there are samples between the data, by a stride
+    varying: VaryingConvolution | None = None  #: ``H``, where it is no product per frequency; `otf` is an average then
 
     @classmethod
     def of(cls, image: Array, psf: Array | Convolution, boundary: str, weights: Array | None = None) -> Ring:
@@ -82,6 +85,10 @@ class Ring:
                     x = 0.5 * (x + namespace(x).flip(x, axis=axis))
                 return x
 
+        if isinstance(psf, VaryingConvolution):
+            otf = average_otf(psf, grid, image)
+            ring = cls._around(image, otf, grid, sizes, shown, stride, project, weights)
+            return replace(ring, varying=around(psf, grid))
         otf = signed_otf(kernel, grid, center=center)
         return cls._around(image, otf, grid, sizes, shown, stride, project, weights)
 
@@ -158,11 +165,19 @@ class Ring:
 
     def matched(self) -> Array:
         """The height that a spike at each sample would have, were it the only one: the data through ``H^T``."""
-        return _fft.filter(self.data, self.otf, self.grid, self.grid, conjugate=True) / self.energy
+        return self.returned(self.data) / self.energy
 
     def blurred(self, x: Array) -> Array:
         """``H x`` on the whole ring."""
+        if self.varying is not None:
+            return self.varying.forward(x)
         return _fft.filter(x, self.otf, self.grid, self.grid)
+
+    def returned(self, y: Array) -> Array:
+        """``H^T y``."""
+        if self.varying is not None:
+            return self.varying.adjoint(y)
+        return _fft.filter(y, self.otf, self.grid, self.grid, conjugate=True)
 
 
 def _inside(image: Array, sizes: tuple[int, ...], grid: tuple[int, ...]) -> Array:

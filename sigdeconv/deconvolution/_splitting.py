@@ -18,6 +18,7 @@ from .. import _fft
 from .._array import Array, is_numpy, namespace, scalar
 from .._parallel import each, run
 from ._ring import Ring
+from ._varying import approached
 
 Stencil = tuple[tuple[tuple[int, ...], float], ...]  #: a difference: offsets and their coefficients, of sum zero
 Prox = Callable[[list[Array], Any], list[Array]]  #: the nearest differences that cost less: prox of t phi at q
@@ -157,7 +158,8 @@ class Splitting:
         self.meanless = scalar(self.H2[mean]) == 0 and scalar(self.D2[mean]) <= NOTHING * float(xp.max(self.D2))
         self.e = self.f = None
         self.weight = weight
-        self.known = None if self.masked else xp.conj(otf) * _fft.transform(y, ring.grid)
+        divides = not self.masked and ring.varying is None
+        self.known = xp.conj(otf) * _fft.transform(y, ring.grid) if divides else None
         guess = ring.first
         if self.meanless and bounds is None:
             guess = guess - xp.mean(guess, axis=tuple(range(-ring.ndim, 0)), keepdims=True)
@@ -169,6 +171,7 @@ class Splitting:
         if self.masked:
             self.u_ahead = ring.gain * guess
             self.e = xp.zeros_like(y)
+        self.seen = None if ring.varying is None else ring.blurred(x)
         if self.constrained:
             self.f = xp.zeros_like(y)
             self.c = self._bounded(x)
@@ -213,13 +216,26 @@ class Splitting:
 
     def step(self, threshold: Any = None) -> Array:
         """One iteration; `threshold` may differ from sample to sample."""
-        ring, grid, xp = self.ring, self.ring.grid, namespace(self.x)
         r = self.prior.adjoint(self.v_ahead)
         if self.constrained:
             mu, mu_c = self.mu, self.mu_c
             r = each(lambda r, c: mu * r + mu_c * c, r, self.c_ahead, out=r)
         else:
             r = each(lambda r: self.mu * r, r, out=r)
+        Hx = self._divided(r) if self.seen is None else self._approached(r)
+        self._shrink(self.threshold if threshold is None else threshold)
+        if self.masked:
+            self._fit(Hx)
+        if self.constrained:
+            q = each(lambda x, f: x - f, self.x, self.f)
+            self.c = self._bounded(q)
+            self.f = each(lambda c, q: c - q, self.c, q, out=self.f)
+            self.c_ahead = each(lambda c, q: 2 * c - q, self.c, q, out=q)
+        return self.estimate()
+
+    def _divided(self, r: Array) -> Array | None:
+        """The step in the scene, a division per frequency; gives the blurred scene where that is wanted."""
+        ring, grid, xp, Hx = self.ring, self.ring.grid, namespace(self.x), None
         R = _fft.transform(r, grid)
         if self.masked:
             U = _fft.transform(self.u_ahead, grid)
@@ -231,15 +247,15 @@ class Splitting:
         else:
             X = self._spectral(lambda R, Y, inverse: (R + Y) * inverse, R, self.known, self.inverse)
         self.x = _fft.inverse(X, grid, overwrite=True)
-        self._shrink(self.threshold if threshold is None else threshold)
-        if self.masked:
-            self._fit(Hx)
-        if self.constrained:
-            q = each(lambda x, f: x - f, self.x, self.f)
-            self.c = self._bounded(q)
-            self.f = each(lambda c, q: c - q, self.c, q, out=self.f)
-            self.c_ahead = each(lambda c, q: 2 * c - q, self.c, q, out=q)
-        return self.estimate()
+        return Hx
+
+    def _approached(self, r: Array) -> Array:
+        """The same for a blur that varies: a few conjugate gradients from the last scene."""
+        ring = self.ring
+        fit = self.u_ahead if self.masked else ring.data
+        stiffness = self.mu * self.D2 + self.mu_c
+        self.x, self.seen = approached(ring, self.x, self.seen, r, fit, self.mu_u, stiffness, self.inverse)
+        return each(lambda seen: 1 * seen, self.seen)  # what fits the data to it writes over it
 
     def _spectral(self, function: Callable[..., Array], *arrays: Array) -> Array:
         """An expression per frequency; transfer functions have no batch axes."""

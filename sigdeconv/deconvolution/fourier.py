@@ -26,6 +26,7 @@ from ._past_frame import ENOUGH, PastFrame
 from ._periodic import Periodic, continued
 from ._quadratic import UNSEEN, Quadratic, Scene, complex_like
 from ._roughness import Rough, multiplicity, penalty_of, power_of, roughness, scene_under, wiener_filter
+from ._varying import require_one_psf
 from ._weight import around, balanced, from_spectrum, least_resolved
 from .selection import Spectrum, chosen_balance
 
@@ -98,6 +99,7 @@ def inverse_filter(
     """
     image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
     cutoff = number(cutoff, "cutoff", minimum=0.0)
+    require_one_psf(psf, "inverse_filter")
     problem = Periodic.of(image, psf, boundary)
     H, xp = problem.otf, namespace(problem.otf)
     size = xp.abs(H)
@@ -196,6 +198,7 @@ def wiener(
         raise TypeError(f"callback is a {type(callback).__name__}; a function of one Iteration is wanted")
     weight = None if balance is None else number(balance, "balance", minimum=0.0, maximum=HEAVIEST)
     # Each image of a batch gets a balance of its own.
+    require_one_psf(psf, "wiener")
     psf = psf if isinstance(psf, Convolution) else psf_for(psf, image, signed=True)
     batch = image.shape[: max(image.ndim - psf.ndim, 0)]
     if weight is not None or math.prod(batch) == 1:

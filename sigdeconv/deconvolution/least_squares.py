@@ -14,6 +14,7 @@ import numpy as np
 from .._array import Array, channels_to_batch, choice, floating, namespace, number, require_moderate, shown
 from .._iterate import Callback, checked_num_iter, iterate
 from ..convolution import Convolution, operator
+from ..varying import VaryingConvolution
 from ._edge_restoration import checked_bounds, trust
 from ._krylov import after, conjugate_gradients, projected_newton
 from ._past_frame import PastFrame
@@ -28,6 +29,7 @@ from ._relaxation import (
     until_farther,
     until_fitted,
 )
+from ._varying import with_boundary
 from ._weight import balanced
 
 HEAVIEST = 1e12  # weight: only a constant passes
@@ -208,10 +210,15 @@ def _solution(problem: Quadratic, limits: tuple[float, float] | None) -> Solutio
     """The way to the minimum of one problem (or of a batch, without bounds)."""
     scene = problem.scene
     past = PastFrame(problem) if scene.ring and max(scene.stride) == 1 and problem.weight > 0 else None
-    if past is not None and limits is None:
+    if past is not None and limits is None and not scene.varies:
         return past.steps(), past.estimate
     target = problem.target()
-    if past is None:
+    if past is not None and limits is None:
+        # The answer and the near inverse are those of the mean PSF.
+        x = past.scene(past.completed(past.first(), BEGINNING))
+        r = target - problem.curvature(x)
+        steps = conjugate_gradients(x, r, problem.curvature, past.near_curvature_inverse, scene.ndim)
+    elif past is None:
         transfer = complex_like(problem.inverse())
 
         def near_inverse(r: Array) -> Array:
@@ -545,4 +552,6 @@ def _square(blur: Convolution) -> Convolution:
         )
     if blur.boundary != "free":
         return blur
+    if isinstance(blur, VaryingConvolution):
+        return with_boundary(blur, "reflect")
     return Convolution(blur.psf, blur.shape, boundary="reflect", center=blur.center)

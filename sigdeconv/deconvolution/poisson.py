@@ -7,6 +7,10 @@ is, that minimises ``sum(w (A x + b - d log(A x + b))) + tv_weight TV(x)``. With
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from .._array import Array, channels_to_batch, choice, floating, namespace, number, shown
@@ -14,7 +18,7 @@ from .._iterate import Callback, iterate
 from ..convolution import Convolution, operator
 from ._back_projector import WienerButterworth, unmatched, unmatched_uphill
 from ._counts import checked_counts, first_estimate, require_nonnegative_psf
-from ._likelihood import PoissonLikelihood, conjugate, extrapolated
+from ._likelihood import PoissonLikelihood, Steps, conjugate, extrapolated
 from .stopping import MOST, Stopping, Watch, checked_stopping
 
 ACCELERATIONS = ("conjugate", "biggs-andrews", "heavy-ball")
@@ -36,6 +40,7 @@ def richardson_lucy(
     readout_noise: float | Array = 0.0,
     back_projector: str | WienerButterworth = "matched",
     initial: Array | None = None,
+    steps: Sequence[Sequence[float]] | None = None,
     tol: float = 0.0,
     callback: Callback | None = None,
     channel_axis: int | None = None,
@@ -81,6 +86,10 @@ def richardson_lucy(
         the other undoes most of the blur in one to three iterations, and is then at its end (see Notes).
     initial : array, optional
         Where to start, of the shape of `image` or of the operator's domain; by default flat.
+    steps : sequence of pairs of float, optional
+        The steps that conjugate acceleration takes: of each iteration, how much of the last direction is kept, and how
+        far to go. By default measured on the whole image, and told to the callback as ``chosen["steps"]`` (of a single
+        image). Given to the parts of a larger image they make these agree where they overlap.
     tol : float
         Stop when an iteration changes the estimate by less than this, relative to its norm.
     callback : callable, optional
@@ -176,8 +185,10 @@ def richardson_lucy(
             f"tv_weight is {tv_weight:g}, which weighs a prior against the likelihood, but an unmatched back_projector "
             "does not lead to the likeliest scene; pass back_projector='matched', or damping in place of tv_weight"
         )
+    given = _given_steps(steps, rule)
     readout = not (isinstance(readout_noise, (int, float)) and readout_noise == 0)
     watch = None if wanted is None else Watch(wanted, blur, counts, readout=readout)
+    told: dict[str, Any] = {} if watch is None else watch.chosen
     problem = PoissonLikelihood.of(blur, *(counts if watch is None else watch.counts), tv_weight, damping)
     if initial is None:
         x = problem.flat()
@@ -186,23 +197,39 @@ def richardson_lucy(
         x = x if watch is None else watch.first(x)
     if rule == "unmatched":
         back = _back_projector(back_projector).of(blur)
-        steps = unmatched_uphill(problem, x, back) if accelerate else unmatched(problem, x, back)
+        climb = unmatched_uphill(problem, x, back) if accelerate else unmatched(problem, x, back)
     else:
-        steps = conjugate(problem, x) if rule == "conjugate" else extrapolated(problem, x, rule=rule)
+        listened = told if callback is not None else None  # to tell steps costs a GPU a pause in each iteration
+        climb = conjugate(problem, x, given, listened) if rule == "conjugate" else extrapolated(problem, x, rule=rule)
     frame = (..., *blur.frame)
     result = iterate(
-        steps if watch is None else watch.steps(steps),
+        climb if watch is None else watch.steps(climb),
         num_iter=MOST if num_iter is None else num_iter,
         tol=tol,
         callback=callback,
         ndim=blur.ndim,
         view=lambda x: x[frame],
         back=channels_back,
-        chosen=None if watch is None else watch.chosen,
+        chosen=told,
     )
     if watch is not None:
         result = channels_back(watch.best[frame])
     return xp.asarray(result, copy=True)  # not a view that keeps the whole domain alive
+
+
+def _given_steps(steps: Sequence[Sequence[float]] | None, rule: str) -> Steps | None:
+    """`steps` as pairs of numbers, if it makes sense with the acceleration."""
+    if steps is None:
+        return None
+    if rule != "conjugate":
+        raise ValueError("steps are given but accelerate is not 'conjugate', which takes them; pass accelerate=True")
+    try:
+        pairs = tuple((float(beta), float(t)) for beta, t in steps)
+    except (TypeError, ValueError):
+        pairs = ()
+    if not pairs or not all(0 <= beta < math.inf and 0 <= t < math.inf for beta, t in pairs):
+        raise ValueError(f"steps is {shown(steps)}; pass pairs of numbers, as a callback finds them in chosen['steps']")
+    return pairs
 
 
 def _rule(accelerate: bool | str, back_projector: str | WienerButterworth) -> str:

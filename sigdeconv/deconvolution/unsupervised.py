@@ -15,6 +15,7 @@ from .._iterate import Callback, iterate
 from ..convolution import Convolution
 from ._periodic import SEAM, Periodic
 from ._roughness import multiplicity, penalty_of, power_of, roughness, scene_under
+from ._varying import require_one_psf
 from ._weight import around
 
 
@@ -112,6 +113,7 @@ def unsupervised_wiener(
     True
     """
     image, channels_back = channels_to_batch(floating(image, "image", moderate=True), channel_axis)
+    require_one_psf(psf, "unsupervised_wiener")
     problem = Periodic.of(image, psf, boundary, seam=SEAM)
     rough = roughness(image, problem.grid, regularizer)
     if isinstance(burn_in, bool) or not isinstance(burn_in, (int, np.integer)) or burn_in < 0:

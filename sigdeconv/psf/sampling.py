@@ -70,7 +70,9 @@ def resample(
         The PSF is empty, not real or not finite, has more than three axes or no positive sample; a size is not larger
         than 0; no light is left in `shape`; or the result would have so many samples that a unit is mistaken.
 
-    Notes ----- What a voxel records is the light that falls into it. The light below each edge between voxels, the
+    Notes
+    -----
+    What a voxel records is the light that falls into it. The light below each edge between voxels, the
     running sum, is therefore known exactly; a quintic spline through it gives the light below any other edge, and the
     difference of two edges a new sample (area-weighted resampling [1]_ with a smooth curve in the place of a
     staircase). So the light is kept, nothing moves, a voxel that grows integrates what falls into it, without aliasing,

@@ -17,6 +17,8 @@ NAMES = (
     "variational",
     "networks",
     "optics",
+    "large_volumes",
+    "gpu",
 )
 
 

@@ -29,10 +29,22 @@ def peak():  # kB; unlike the resource usage it does not count what the process 
     return next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 own = peak()
 image, psf, out = sys.argv[1:4]
-restored = sigdeconv.richardson_lucy(tifffile.imread(image), tifffile.imread(psf), num_iter=int(sys.argv[4]))
+psf = tifffile.imread(psf)
+if len(sys.argv) > 5:
+    psf = sigdeconv.psf.crop(psf, float(sys.argv[5])).psf
+restored = sigdeconv.richardson_lucy(tifffile.imread(image), psf, num_iter=int(sys.argv[4]))
 tifffile.imwrite(out, restored)
 print(own, peak())
 """
+# A process counts what it was forked from to its own peak, so a small one starts the peer.
+LAUNCH = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(child, 0)
+print(used.ru_maxrss)
+sys.exit(status)
+"""
+ENERGY = 0.999  # of the PSF, where it is cropped
 
 
 def write_job(folder: Path) -> None:
@@ -58,19 +70,29 @@ def rows() -> Iterator[Row]:
         write_job(folder)
         memory: list[tuple[int, int]] = []
 
-        def ours() -> None:
-            files = [str(folder / file) for file in ("image.tif", "psf.tif", "ours.tif")]
-            command = [sys.executable, "-c", PROGRAM, *files, str(NUM_ITER)]
-            own, peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-            memory.append((int(own), int(peak)))
+        cropped: list[int] = []
+        theirs: list[int] = []
 
-        programs = {"ours": ours}
+        def run(command: list[str]) -> list[int]:
+            done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            return [int(word) for word in done.stdout.split()[-2:] if word.isdigit()]
+
+        def ours() -> None:
+            own, peak = run([sys.executable, "-c", PROGRAM, "image.tif", "psf.tif", "ours.tif", str(NUM_ITER)])
+            memory.append((own, peak))
+
+        def with_crop() -> None:
+            files = ["image.tif", "psf.tif", "cropped.tif"]
+            cropped.append(run([sys.executable, "-c", PROGRAM, *files, str(NUM_ITER), str(ENERGY)])[1])
+
+        programs = {"ours": ours, "cropped": with_crop}
         binary = os.environ.get("DECONWOLF")
         if binary:
             arguments = ["--iter", str(NUM_ITER), "--threads", "2", "--xyfactor", "0", "--overwrite"]
             peer = [binary, *arguments, "--out", "peer.tif", "image.tif", "psf.tif"]
-            programs["peer"] = lambda: subprocess.run(peer, cwd=folder, check=True, capture_output=True)
+            programs["peer"] = lambda: theirs.append(run([sys.executable, "-c", LAUNCH, *peer])[-1])
         times = together(5, **programs)
+        whole, small = (tifffile.imread(folder / name) for name in ("ours.tif", "cropped.tif"))
     grid = sigdeconv.Convolution(np.ones(PSF, np.float32), IMAGE).grid
     array = 4 * np.prod(grid) / 1024
     arrays = statistics.median((peak - own) / array for own, peak in memory)
@@ -81,6 +103,9 @@ def rows() -> Iterator[Row]:
         "<= 6.5",
         arrays <= 6.5,
     )
+    error = float(np.sqrt(np.mean((small - whole) ** 2, dtype=np.float64) / np.mean(whole**2, dtype=np.float64)))
+    crop = f"{what}, PSF cropped at {ENERGY:.1%} of its energy"
+    yield Row(f"{crop}: error against uncropped", f"{error:.2%}", "<= 1 %", error <= 0.01)
     own = statistics.median(times["ours"])
     if not binary:
         yield Row(f"{what}: time", f"{own:.1f} s", "<= half of deconwolf's (set DECONWOLF)", None)
@@ -91,4 +116,13 @@ def rows() -> Iterator[Row]:
         f"{share:.2f} ({own:.1f} s / {statistics.median(times['peer']):.1f} s)",
         "<= 0.5",
         share <= 0.5,
+    )
+    share = statistics.median(a / b for a, b in zip(times["cropped"], times["peer"], strict=True))
+    yield Row(f"{crop}: ours / deconwolf", f"{share:.2f}", "<= 0.35", share <= 0.35)
+    peak, peer_peak = statistics.median(cropped) / 1024, statistics.median(theirs) / 1024
+    yield Row(
+        f"{crop}: peak memory, ours / deconwolf",
+        f"{peak:.0f} / {peer_peak:.0f} MiB",
+        "<= 1",
+        peak <= peer_peak,
     )

@@ -1,0 +1,144 @@
+"""What is found out before the work, on a worker: memory and time of a small block, and parameters not given."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import _parallel
+from .._memory import peak_of
+from . import plan as planning
+from .block import Job, Shared, Work, apply, read, restore
+from .plan import Plan
+
+PILOT = 64  # samples along the sides of the block that memory and time are measured on, at least
+TWICE = 3.0  # seconds, within which it is measured a second time: the first call loads modules, and is watched
+TENSOR_COPIES = 14  # of the FFT grid: what Richardson-Lucy takes on tensors, whose memory is not counted here
+SIDE = 32  # samples along the sides of the parts whose contrast is compared
+SAMPLED = 64  # blocks that are looked at, to find the one that parameters are chosen on
+AUTOMATIC = ("balance", "weight", "sigma", "num_iter", "steps")  # parameters that a method chooses where they are None
+MEASURED = (True, "conjugate")  # what `accelerate` is where steps are measured on the whole of an image
+
+
+class Pilot(NamedTuple):
+    """What a small block took."""
+
+    seconds: float
+    grid: float  #: samples of its FFT grid
+    copies: float  #: of that grid, in memory
+    threads: int  #: that worked on it
+
+    def bytes_of(self, plan: Plan, beside: float, itemsize: int) -> float:
+        """What the largest block of a plan will take, with `beside` more copies of the block itself."""
+        return itemsize * (self.copies * plan.grid + beside * math.prod(plan.outer))
+
+
+def pilot_job(plan: Plan, batch: int) -> Job:
+    """The small block: in the middle of the volume, and no larger than the blocks of the plan."""
+    side = [min(o, n, max(2 * k, PILOT)) for o, n, k in zip(plan.outer, plan.shape, plan.kernel, strict=True)]
+    start = [(n - s) // 2 for n, s in zip(plan.shape, side, strict=True)]
+    region = tuple(slice(b, b + s) for b, s in zip(start, side, strict=True))
+    return Job(-1, (0,) * batch, (0,) * len(plan.shape), region)
+
+
+def measure(shared: Shared, job: Job) -> Pilot:
+    """Memory and time of a block, from which those of a large one follow."""
+    if job.samples is None:
+        job = job.carrying(shared)
+    assert job.samples is not None
+    samples, region = job.samples, job.seen(shared.plan)
+    grid = planning.samples(samples.shape, shared.plan.kernel)
+    began = time.perf_counter()
+    copies = float(TENSOR_COPIES)
+    if shared.device is None:
+        _, taken = peak_of(lambda: apply(shared, samples, job.parts, region))
+        copies = taken / (grid * np.dtype(shared.dtype).itemsize)
+    else:
+        apply(shared, samples, job.parts, region)
+    seconds = time.perf_counter() - began
+    if seconds < TWICE:
+        began = time.perf_counter()
+        apply(shared, samples, job.parts, region)
+        seconds = min(seconds, time.perf_counter() - began)
+    return Pilot(seconds, float(grid), copies, _parallel.workers())
+
+
+def parameters(function: Work) -> Mapping[str, inspect.Parameter]:
+    """What a function takes, by name; nothing where that cannot be told."""
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def left_open(function: Work, options: Mapping[str, Any]) -> list[str]:
+    """The parameters that a function will choose from the data."""
+    known = parameters(function)
+    if "callback" not in known:
+        return []
+    values = {n: _given(known, options, n) for n in (*AUTOMATIC, "stopping") if n in known}
+    open_ = [name for name in AUTOMATIC if name in values and values[name] is None]
+    if "steps" in open_ and _given(known, options, "accelerate") not in MEASURED:
+        open_.remove("steps")
+    if values.get("stopping") is not None and "num_iter" not in open_:
+        open_.append("num_iter")
+    return open_
+
+
+def _given(known: Mapping[str, inspect.Parameter], options: Mapping[str, Any], name: str) -> Any:
+    return options.get(name, known[name].default if name in known else None)
+
+
+def choose(shared: Shared, job: Job) -> dict[str, Any]:
+    """What a function chooses on a block, by the names of its parameters."""
+    open_ = left_open(shared.function, shared.options)
+    chosen = _chosen(shared, job, open_, {})
+    if "steps" in open_ and "steps" not in chosen:
+        # While a method finds out when to stop it works on parts of the data, whose steps are others.
+        chosen |= _chosen(shared, job, ["steps"], chosen)
+    return chosen
+
+
+def _chosen(shared: Shared, job: Job, open_: list[str], known: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def note(iteration: Any) -> bool:
+        # A method that stops by itself and says no number has done as many as it has been seen to do.
+        found.update({"num_iter": iteration.index} if "num_iter" in open_ else {})
+        found.update(iteration.chosen)
+        return not {"num_iter", "steps"} & {*open_}  # all else is chosen before the first iteration
+
+    restore(shared, job, callback=note, **known)
+    names = parameters(shared.function)
+    chosen = {name: _numbers(value) for name, value in found.items() if name in names}
+    if "num_iter" in chosen:
+        chosen["num_iter"] = int(chosen["num_iter"])
+        chosen |= {"stopping": None} if "stopping" in names else {}
+    return chosen
+
+
+def most_contrast(shared: Shared, jobs: list[Job]) -> Job:
+    """The chunk whose middle has the most contrast."""
+    step = -(-len(jobs) // SAMPLED)
+    # Together with the number of cuts of an axis a step of its own would look at the same columns over and over.
+    while step > 1 and any(math.gcd(step, count) > 1 for count in shared.plan.counts if count > 1):
+        step += 1
+    return max(jobs[:: min(step, len(jobs))], key=lambda job: _contrast(shared, job))
+
+
+def _contrast(shared: Shared, job: Job) -> float:
+    core = shared.plan.block(job.index).core
+    middle = [(c.start + c.stop) // 2 for c in core]
+    region = tuple(
+        slice(max(c.start, m - SIDE // 2), min(c.stop, m + SIDE // 2)) for c, m in zip(core, middle, strict=True)
+    )
+    return float(np.std(read(shared.source, shared.spatial, job.batch, region), dtype=np.float64))
+
+
+def _numbers(value: Any) -> Any:
+    return tuple(_numbers(v) for v in value) if isinstance(value, (tuple, list)) else float(value)
