@@ -67,9 +67,10 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 
-from gallery import write_scripts  # noqa: E402
+from gallery import forget_pages, write_scripts  # noqa: E402
 
 write_scripts(HERE / "gallery_scripts")
+forget_pages(HERE / "gallery")
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery_scripts"],
     "gallery_dirs": ["gallery"],

@@ -10,13 +10,12 @@ import click
 
 from . import (
     arithmetic,
+    astronomy,
     blind,
     boundaries,
     checkerboard,
-    confocal,
     denoising,
     features,
-    hubble,
     one_shot_or_prior,
     orthogonal,
     recovery,
@@ -31,6 +30,7 @@ from . import (
     three_meanings,
     training_habits,
     transpose_to_wiener,
+    volumes,
 )
 from .common import Chapter, SkippedError, Study, data_folder, pyplot
 
@@ -54,8 +54,8 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Study], Chapter]]] = {
     "segmentation": (segmentation.TITLE, segmentation.run),
     "training_habits": (training_habits.TITLE, training_habits.run),
     "scaling": (scaling.TITLE, scaling.run),
-    "confocal": (confocal.TITLE, confocal.run),
-    "hubble": (hubble.TITLE, hubble.run),
+    "volumes": (volumes.TITLE, volumes.run),
+    "astronomy": (astronomy.TITLE, astronomy.run),
 }
 
 

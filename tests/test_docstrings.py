@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import re
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -178,6 +179,13 @@ def test_methods_say_where_they_are_from(name: str) -> None:
     functions = {path: x for path, x in public(_module(name)) if "." not in path and inspect.isroutine(x)}
     silent = {path for path, x in functions.items() if not _has_section(x, "References")}
     assert silent == NOBODYS.keys() & functions.keys()
+
+
+@pytest.mark.parametrize("name", PLAIN + LEARNED)
+def test_no_heading_is_lost_in_a_line(name: str) -> None:
+    """As happens when a paragraph is filled anew: "Notes ----- The model ..."."""
+    lost = [path for path, x in public(_module(name)) if re.search(r"\w -{3,} \w", inspect.getdoc(x) or "")]
+    assert not lost
 
 
 def _is_named_tuple(x: Any) -> bool:

@@ -17,7 +17,7 @@ import sigdeconv
 pytest.importorskip("matplotlib", reason="the experiments draw with matplotlib: pip install sigdeconv[plots]")
 
 from experiments import __main__ as program
-from experiments import common, confocal, hubble, noise, recovery, recovery_figures, report
+from experiments import common, noise, recovery, recovery_figures, report
 
 FEWER = ("camera", "astronaut")
 
@@ -210,30 +210,21 @@ def test_gains_are_those_of_theory():
 
 def test_absent_data_are_reported_and_the_run_succeeds(tmp_path, monkeypatch):
     monkeypatch.setenv("SIGDECONV_DATA", str(tmp_path / "nowhere"))
-    result = CliRunner().invoke(program.main, ["confocal", "hubble", "--out", str(tmp_path / "results")])
+    monkeypatch.setitem(program.EXPERIMENTS, "recovery", ("A title", lambda study: study.file("frame.fits")))
+    result = CliRunner().invoke(program.main, ["recovery", "--out", str(tmp_path / "results")])
     assert result.exit_code == 0, result.output
     page = (tmp_path / "results" / "index.html").read_text(encoding="utf-8")
-    for name, file in (("confocal", "confocal_beads.tif"), ("hubble", "hst_wfpc2.fits")):
-        assert f"SKIPPED {name}: {file}" in result.output
-        assert page.count(f"{file} was looked for") == 2  # in the summary and in the chapter
-    assert page.count("<b>Skipped.</b>") == 2
+    assert "SKIPPED recovery: frame.fits" in result.output
+    assert page.count("frame.fits was looked for") == 2  # in the summary and in the chapter
+    assert page.count("<b>Skipped.</b>") == 1
     assert "SIGDECONV_DATA" in page
     assert str(tmp_path) not in page
 
 
 def test_a_data_folder_without_the_file_is_reported(tmp_path):
     study = common.Study(tmp_path, data=tmp_path, quiet=True)
-    for run in (confocal.run, hubble.run):
-        with pytest.raises(common.SkippedError, match="the data folder has no"):
-            run(study)
-
-
-def test_without_astropy_hubble_says_how_to_get_it(tmp_path, monkeypatch):
-    for name in ("hst_wfpc2.fits", "hst_wfpc2_psf.fits"):
-        (tmp_path / name).write_bytes(b"SIMPLE  =")
-    monkeypatch.setitem(sys.modules, "astropy.io", None)
-    with pytest.raises(common.SkippedError, match=r"pip install sigdeconv\[fits\]"):
-        hubble.run(common.Study(tmp_path, data=tmp_path, quiet=True))
+    with pytest.raises(common.SkippedError, match=r"the data folder has no frame\.fits"):
+        study.file("frame.fits")
 
 
 def test_without_matplotlib_one_line_says_how_to_get_it(tmp_path, monkeypatch):
@@ -265,53 +256,3 @@ def test_half_width_of_a_known_peak():
     gaussian = 3 + 5 * np.exp(-((x - 50) ** 2) / (2 * 6.0**2))
     assert common.half_width(gaussian, 50, 3.0) == pytest.approx(math.sqrt(8 * math.log(2)) * 6, rel=2e-3)
     assert math.isnan(common.half_width(gaussian[45:], 5, 3.0))  # it does not end inside
-
-
-def test_daophot_model_is_the_analytic_part_plus_the_table_at_half_pixels():
-    header = {"PAR1": 1.2, "PAR2": 0.9, "PAR3": 0.1, "PAR4": 2.5, "PSFHEIGH": 0.07}
-    table = np.zeros((255, 255))
-    plain = hubble.daophot_psf(header, table)
-    assert plain.shape == (127, 127)
-    assert plain.sum() == pytest.approx(1)
-    assert np.unravel_index(plain.argmax(), plain.shape) == (63, 63)
-    table[127, 127 + 2 * 5] = 1.0  # ten half pixels, that is five pixels, to the right
-    table[127 + 1, 127] = 1.0  # half a pixel down: between the pixels
-    bumped = hubble.daophot_psf(header, table)
-    assert np.unravel_index(bumped.argmax(), bumped.shape) == (63, 68)
-    others = np.delete((bumped / plain).ravel(), 63 * 127 + 68)
-    assert others == pytest.approx(others[0])
-    # The integral of the Moffat function is pi h / a for a round one, whatever its width.
-    round_ = header | {"PAR1": 1.0, "PAR2": 1.0, "PAR3": 0.0}
-    table[:] = 0
-    table[127, 127] = 1.0
-    peak = 0.07 * 1.5 * _pixel_mean(lambda r2: (1 + (2**0.4 - 1) * r2) ** -2.5)
-    whole = 0.07 * math.pi / (2**0.4 - 1)
-    assert hubble.daophot_psf(round_, table)[63, 63] == pytest.approx((peak + 1) / (whole + 1), rel=1e-3)
-
-
-def _pixel_mean(f, n=400):
-    u = (np.arange(n) + 0.5) / n - 0.5
-    return float(np.mean(f(u[:, None] ** 2 + u[None, :] ** 2)))
-
-
-def _real(tmp_path):
-    folder = common.data_folder()
-    if folder is None:
-        pytest.skip("no real data: neither $SIGDECONV_DATA nor ../shared/data exists")
-    return common.Study(tmp_path, data=folder, quiet=True)
-
-
-def test_the_real_grid_is_restored(tmp_path):
-    rows = {row["image"]: row for row in table(confocal.run(_real(tmp_path)), "confocal").rows}
-    before, again, after = (rows[name] for name in ("as recorded", "transpose Aᴴy", "Richardson–Lucy"))
-    assert again["dip"] < before["dip"] < after["dip"] - 20
-    assert again["width"] > 1.2 * before["width"]
-    assert after["width"] < 0.75 * before["width"]
-
-
-def test_the_real_stars_become_points(tmp_path):
-    pytest.importorskip("astropy")
-    rows = {row["image"]: row for row in table(hubble.run(_real(tmp_path)), "hubble").rows}
-    before, again, after = (rows[name] for name in ("as recorded", "transpose Aᴴy", "Richardson–Lucy"))
-    assert again["core"] < 0.7 * before["core"] < before["core"] < 0.6 * after["core"]
-    assert after["light"] == pytest.approx(100, abs=3)

@@ -21,6 +21,7 @@ VOLUME = np.random.default_rng(2).poisson(20.0, (3, 6, 7)).astype(np.float32)
 KERNEL = np.array([[0.0, 0.1, 0.0], [0.2, 0.5, 0.1], [0.0, 0.1, 0.0]])
 LARGER = np.kron(IMAGE, np.ones((2, 2)))
 BEADS = 5 + 200 * np.exp(-(((np.indices((40, 44)) - 20.3) ** 2).sum(axis=0)) / 8)
+ROUND = psf.gaussian((9, 8), 1.5)
 REMEDY = re.compile(
     r"wanted|pass |must |replace|convert|needs|build|use |give|come from|at least|at most|enlarge|divide |clip|leave |"
     r"positive sum"
@@ -80,6 +81,11 @@ CHOICES = {"boundary": "free", "channel_axis": None}
 COUNTS = {"background": 0.0, "weights": None, "tv_weight": 0.0, "initial": None, "tol": 0.0}
 ITERATED = {"num_iter": 2, "tol": 0.0}
 FRAMES = np.stack([IMAGE, IMAGE + 1, IMAGE[::-1]])
+MOUNT = {"depth": 2.0, "sample_index": 1.38, "immersion_index": 1.515, "design_immersion_index": 1.515}
+MOUNT |= {"coverslip_index": 1.52, "design_coverslip_index": 1.52, "working_distance": 150.0, "origin": "best"}
+MOUNT |= {"coverslip_thickness": 170.0, "design_coverslip_thickness": 170.0}
+LENS = {"shape": (3, 4, 5), "wavelength": 0.52, "na": 0.8, "pixel_size": 0.1}
+LASER = LENS | MOUNT | {"excitation_wavelength": 0.488, "pinhole": 1.0}
 PAIR = {"truth": np.kron(IMAGE, np.ones((2, 2))), "estimate": np.kron(IMAGE, np.ones((2, 2))) + 1}
 TARGETS = {
     "inverse_filter": Target(sigdeconv.inverse_filter, PHOTO | {"cutoff": 1e-3} | CHOICES, of_image),
@@ -213,7 +219,36 @@ TARGETS = {
     "psf.disk": Target(psf.disk, {"radius": 2.5}),
     "psf.motion": Target(psf.motion, {"length": 5.0, "angle": 30.0}),
     "psf.shake": Target(psf.shake, {"shape": (7, 9), "straightness": 0.5, "rng": 0}),
-    "psf.airy": Target(psf.airy, {"shape": (9, 11), "wavelength": 0.5, "na": 0.8, "pixel_size": 0.1}),
+    "psf.airy": Target(
+        psf.airy, {"shape": (9, 11), "wavelength": 0.5, "na": 0.8, "pixel_size": 0.1, "obstruction": 0.2}
+    ),
+    "psf.born_wolf": Target(psf.born_wolf, LENS | {"immersion_index": 1.33, "defocus": "exact", "normalize": True}),
+    "psf.gibson_lanni": Target(psf.gibson_lanni, LENS | MOUNT),
+    "psf.gibson_lanni_evanescent": Target(
+        psf.gibson_lanni, LENS | MOUNT | {"na": 1.45, "design_immersion_index": 1.52, "coverslip_thickness": 171.0}
+    ),
+    "psf.confocal": Target(psf.confocal, LASER),
+    "psf.spinning_disk": Target(psf.spinning_disk, LASER | {"spacing": 5.0}),
+    "psf.light_sheet": Target(psf.light_sheet, LENS | MOUNT | {"thickness": 2.0, "offset": 0.0}),
+    "psf.telescope": Target(
+        psf.telescope, {"shape": (9, 11), "wavelength": 0.5, "diameter": 2.4, "pixel_size": 0.05, "obstruction": 0.3}
+    ),
+    "psf.moffat": Target(psf.moffat, {"shape": (9, 11), "fwhm": 2.0, "beta": 3.0, "pixel_size": 1.0}),
+    "psf.kolmogorov": Target(
+        psf.kolmogorov, {"shape": (9, 11), "fwhm": 2.0, "r0": None, "wavelength": None, "pixel_size": 1.0}
+    ),
+    "psf.kolmogorov_fried": Target(
+        psf.kolmogorov, {"shape": (9, 11), "fwhm": None, "r0": 0.1, "wavelength": 0.5, "pixel_size": 1.0}
+    ),
+    "psf.fwhm": Target(lambda **options: np.nan_to_num(psf.fwhm(**options)), {"psf": ROUND, "pixel_size": 0.1}),
+    "psf.fit_gaussian": Target(lambda **options: psf.fit_gaussian(**options).fwhm, {"psf": ROUND}),
+    "psf.fit_moffat": Target(lambda **options: psf.fit_moffat(**options).fwhm, {"psf": ROUND}),
+    "psf.radial_average": Target(psf.radial_average, {"psf": ROUND}, lambda arguments: np.shape(arguments["psf"])),
+    "psf.crop": Target(lambda **options: psf.crop(**options).psf, {"psf": ROUND, "energy": 0.9}),
+    "psf.from_stars": Target(
+        lambda image, **options: psf.from_stars(image, **options).psf,
+        {"image": BEADS, "shape": 11, "pixel_size": 0.1, "max_stars": None},
+    ),
     "psf.normalize": Target(psf.normalize, {"psf": KERNEL}, lambda arguments: np.shape(arguments["psf"])),
     "psf.from_beads": Target(
         lambda **options: psf.from_beads(**options).psf,

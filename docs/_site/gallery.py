@@ -61,6 +61,14 @@ def write_scripts(folder: Path) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def forget_pages(folder: Path) -> None:
+    """Take away what an earlier build has left of experiments that are no more."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.is_file() and path.name.split(".")[0] not in {"index", "sg_execution_times", *EXPERIMENTS}:
+                path.unlink()
+
+
 class Order:
     """The pages come in the order of the report."""
 

@@ -1,5 +1,6 @@
 """Point spread functions: from a formula (`kernels`), from the data (`measured`) or at random (`shaken`)."""
 
+from .daophot import DaophotPSF, from_daophot
 from .kernels import airy, disk, gaussian, motion, normalize
 from .measured import BeadPSF, from_beads
 from .optics import born_wolf, gibson_lanni
@@ -16,6 +17,7 @@ from .widths import GaussianFit, MoffatFit, fit_gaussian, fit_moffat, fwhm
 __all__ = [
     "BeadPSF",
     "CroppedPSF",
+    "DaophotPSF",
     "GaussianFit",
     "MoffatFit",
     "StarPSF",
@@ -27,6 +29,7 @@ __all__ = [
     "fit_gaussian",
     "fit_moffat",
     "from_beads",
+    "from_daophot",
     "from_stars",
     "fwhm",
     "gaussian",

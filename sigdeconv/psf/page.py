@@ -65,7 +65,9 @@ def report(
         The PSF is empty, not real or not finite, has more than three axes or no positive sample, or an option does not
         fit it.
 
-    Notes ----- Sections go through the origin, sample ``n // 2``, at which the axes count 0. Profiles go through the
+    Notes
+    -----
+    Sections go through the origin, sample ``n // 2``, at which the axes count 0. Profiles go through the
     brightest sample, where `fwhm` measures; the line over them is the Gaussian of `fit_gaussian`, as the pixels record
     it. Energy is counted from the origin: in a circle and in a square of a plane, for a volume in the sum over z, and
     between two planes along z. What such a page is looked at for is told by Cole et al. [1]_.

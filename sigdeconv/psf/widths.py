@@ -171,7 +171,9 @@ def fit_moffat(psf: Array, pixel_size: float | Sequence[float] = 1.0) -> MoffatF
         The PSF is empty, not real or not finite, has more than three axes, fewer than three samples on one of them, or
         no positive sample, or `pixel_size` is not larger than 0.
 
-    Notes ----- The profile is ``(1 + Σ (xₖ / αₖ)²)^-β`` [1]_ with ``FWHM = 2 α √(2^(1/β) - 1)``, of any height. Seeing
+    Notes
+    -----
+    The profile is ``(1 + Σ (xₖ / αₖ)²)^-β`` [1]_ with ``FWHM = 2 α √(2^(1/β) - 1)``, of any height. Seeing
     through the atmosphere gives β of 2.5 to 4.8 [2]_; β below half the number of axes, where the light would be
     infinite, is not allowed. Pixels are integrated by Gauss-Legendre quadrature with a number of nodes that follows the
     width. Least squares weigh the core far more than the wings, which are faint: β is that of the part down to about a
