@@ -481,7 +481,7 @@ def test_what_cannot_fit_is_refused(monkeypatch, tmp_path):
     with pytest.raises(MemoryError, match=r"chunks of \(24, 40, 40\) take .* and a worker has .*pass smaller chunks"):
         map_chunks(sd.richardson_lucy, VOLUME, PSF3, chunks=40, memory=1e6, workers=2, **PLAIN)
     assert not list(tmp_path.iterdir())
-    for module in ("run", "request"):
+    for module in ("preparation",):
         found = sys.modules[f"sigdeconv._chunks.{module}"]
         if hasattr(found, "available"):
             monkeypatch.setattr(found, "available", lambda: 1e5)
@@ -507,13 +507,13 @@ class Fails:
         return 2 * image
 
 
-MARKED = IMAGE.copy()
-MARKED[2, 80] = -1  # far from the middle, which is tried before
+MARKED = np.tile(IMAGE, (2, 2))
+MARKED[2, 160] = -1  # far from the middle, which is tried before
 
 
 def test_a_chunk_that_fails_is_tried_again():
     fails = Fails(2)
-    result, report = map_chunks(fails, MARKED, PSF, chunks=(35, 42), overlap=3, retries=2)
+    result, report = map_chunks(fails, MARKED, PSF, chunks=(70, 84), overlap=3, retries=2)
     assert np.array_equal(result, 2 * MARKED)
     assert fails.calls == 3
     assert report["attempts"] == {"1": 3}
@@ -524,34 +524,46 @@ def test_a_chunk_that_fails_for_good_is_named_and_the_rest_saved(tmp_path, worke
     out = tmp_path / "o.npy"
     with pytest.raises(
         ChunksFailedError,
-        match=r"^1 of 4 chunks failed, the first at \[0:35, 42:84\]: RuntimeError: a cosmic ray; 3 are saved in .*"
+        match=r"^1 of 4 chunks failed, the first at \[0:70, 84:168\]: RuntimeError: a cosmic ray; 3 are saved in .*"
         r"o\.npy\.part: the same call does the rest$",
     ) as caught:
-        map_chunks(Fails(99), MARKED, PSF, out=out, chunks=(35, 42), overlap=3, retries=1, workers=workers)
+        map_chunks(Fails(99), MARKED, PSF, out=out, chunks=(70, 84), overlap=3, retries=1, workers=workers)
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert json.loads((tmp_path / "o.npy.part" / "log.json").read_text())["failed"] == {
         "1": "RuntimeError: a cosmic ray"
     }
     assert not out.exists()
     fails = Fails(0)
-    report = map_chunks(fails, MARKED, PSF, out=out, chunks=(35, 42), overlap=3, retries=1).report
+    report = map_chunks(fails, MARKED, PSF, out=out, chunks=(70, 84), overlap=3, retries=1).report
     assert (report["resumed"], fails.calls) == (3, 1)
     assert np.array_equal(np.load(out), 2 * MARKED)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["o.npy", "o.npy.json"]
 
 
+def test_a_trial_before_the_work_is_tried_again_too():
+    calls = []
+
+    def shaky(image, psf):
+        calls.append(image)
+        if len(calls) == 1:
+            raise RuntimeError("a cosmic ray")
+        return image
+
+    assert np.array_equal(map_chunks(shaky, IMAGE, PSF).result, IMAGE)
+
+
 def test_what_would_fail_again_is_not_tried_again():
     fails = Fails(99, ValueError)
     with pytest.raises(ChunksFailedError, match="ValueError: a cosmic ray"):
-        map_chunks(fails, MARKED, PSF, chunks=(35, 42), overlap=3)
+        map_chunks(fails, MARKED, PSF, chunks=(70, 84), overlap=3)
     assert fails.calls == 1
 
 
 def test_nan_in_one_chunk_costs_that_chunk(tmp_path):
-    image = IMAGE.copy()
-    image[2, 80] = np.nan
-    with pytest.raises(ChunksFailedError, match=r"\[0:35, 42:84\]: ValueError: image has 1 NaN"):
-        map_chunks(sd.wiener, image, PSF, chunks=(35, 42), out=tmp_path / "o.npy", balance=0.1)
+    image = np.abs(MARKED)
+    image[2, 160] = np.nan
+    with pytest.raises(ChunksFailedError, match=r"\[0:70, 84:168\]: ValueError: image has 1 NaN"):
+        map_chunks(sd.wiener, image, PSF, chunks=(70, 84), out=tmp_path / "o.npy", balance=0.1)
 
 
 def test_a_full_disk_ends_the_run_at_once(tmp_path, monkeypatch):
@@ -688,9 +700,9 @@ def test_the_address_of_a_cluster(client):
 
 
 def test_a_failure_on_a_cluster_is_named(client, tmp_path):
-    with pytest.raises(ChunksFailedError, match=r"^1 of 4 chunks failed, the first at \[0:35, 42:84\]: RuntimeError"):
+    with pytest.raises(ChunksFailedError, match=r"^1 of 4 chunks failed, the first at \[0:70, 84:168\]: RuntimeError"):
         map_chunks(
-            Fails(99), MARKED, PSF, out=tmp_path / "o.npy", chunks=(35, 42), overlap=3, cluster=client, retries=0
+            Fails(99), MARKED, PSF, out=tmp_path / "o.npy", chunks=(70, 84), overlap=3, cluster=client, retries=0
         )
 
 
@@ -729,9 +741,9 @@ class Deadly:
 def test_a_worker_that_is_killed_costs_its_chunk_only(distributed, tmp_path):
     # Two processes, each killed once: what they were sent dies with the last of them, and is sent anew.
     (tmp_path / "deaths").mkdir()
-    big = np.tile(MARKED, (6, 6))  # so large that dask would complain of it as a part of a task
-    big[:-70] = np.abs(big[:-70])
-    big[:, :-84] = np.abs(big[:, :-84])
+    big = np.tile(MARKED, (3, 3))  # so large that dask would complain of it as a part of a task
+    big[:-140] = np.abs(big[:-140])
+    big[:, :-168] = np.abs(big[:, :-168])
     started = time.monotonic()
     result, report = map_chunks(
         Deadly(str(tmp_path / "deaths"), 2), big, PSF, chunks=252, cluster="processes", workers=2, overlap=3

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from .plan import Block, Plan, Region
 FACE = 64  # samples along the sides of the faces by which neighbours are compared, at most
 
 Work = Callable[..., Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,7 @@ def work(shared: Shared, job: Job) -> Done:
     """One chunk, on a worker."""
     block = shared.plan.block(job.index)
     began = time.perf_counter()
-    for attempt in itertools.count(1):
-        try:
-            restored = restore(shared, job)
-            break
-        except (TypeError, ValueError, NotImplementedError):
-            raise  # it would be the same again
-        except Exception:
-            if attempt > shared.retries:
-                raise
+    restored, attempt = tried(shared.retries, lambda: restore(shared, job))
     kept = restored[block.inside]
     faces = _faces(shared.plan, block, restored)
     peak = float(np.fmax.reduce(np.abs(kept), axis=None))
@@ -91,6 +84,19 @@ def work(shared: Shared, job: Job) -> Done:
         return Done(time.perf_counter() - began, attempt, peak, faces, np.ascontiguousarray(kept))
     shared.target.write(full(shared.spatial, job.batch, block.core), kept)
     return Done(time.perf_counter() - began, attempt, peak, faces, None)
+
+
+def tried(retries: int, function: Callable[[], Result]) -> tuple[Result, int]:
+    """What a function returns, and at which attempt it did."""
+    for attempt in itertools.count(1):
+        try:
+            return function(), attempt
+        except (TypeError, ValueError, NotImplementedError):
+            raise  # it would be the same again
+        except Exception:
+            if attempt > retries:
+                raise
+    raise AssertionError
 
 
 def restore(shared: Shared, job: Job, **more: Any) -> NDArray[Any]:

@@ -13,11 +13,12 @@ import numpy as np
 from .. import _parallel
 from .._memory import peak_of
 from . import plan as planning
-from .block import Job, Shared, Work, apply, read, restore
+from .block import Job, Shared, Work, apply, read, restore, tried
 from .plan import Plan
 
-PILOT = 64  # samples along the sides of the block that memory and time are measured on, at least
-TWICE = 3.0  # seconds, within which it is measured a second time: the first call loads modules, and is watched
+PILOT = 96  # samples along the sides of the block that is measured, at least; of smaller ones each takes longer
+AGAIN = 2.0  # seconds, within which it is measured again: the first call loads modules, and is watched
+ROUNDS = 3  # how often, at most; the quickest counts
 TENSOR_COPIES = 14  # of the FFT grid: what Richardson-Lucy takes on tensors, whose memory is not counted here
 SIDE = 32  # samples along the sides of the parts whose contrast is compared
 SAMPLED = 64  # blocks that are looked at, to find the one that parameters are chosen on
@@ -56,13 +57,16 @@ def measure(shared: Shared, job: Job) -> Pilot:
     began = time.perf_counter()
     copies = float(TENSOR_COPIES)
     if shared.device is None:
-        _, taken = peak_of(lambda: apply(shared, samples, job.parts, region))
+        (_, taken), _ = tried(shared.retries, lambda: peak_of(lambda: apply(shared, samples, job.parts, region)))
         copies = taken / (grid * np.dtype(shared.dtype).itemsize)
     else:
         apply(shared, samples, job.parts, region)
     seconds = time.perf_counter() - began
-    if seconds < TWICE:
+    since = began
+    for _ in range(ROUNDS):
         began = time.perf_counter()
+        if began - since > AGAIN:
+            break
         apply(shared, samples, job.parts, region)
         seconds = min(seconds, time.perf_counter() - began)
     return Pilot(seconds, float(grid), copies, _parallel.workers())
@@ -113,7 +117,7 @@ def _chosen(shared: Shared, job: Job, open_: list[str], known: Mapping[str, Any]
         found.update(iteration.chosen)
         return not {"num_iter", "steps"} & {*open_}  # all else is chosen before the first iteration
 
-    restore(shared, job, callback=note, **known)
+    tried(shared.retries, lambda: restore(shared, job, callback=note, **known))
     names = parameters(shared.function)
     chosen = {name: _numbers(value) for name, value in found.items() if name in names}
     if "num_iter" in chosen:

@@ -18,6 +18,7 @@ NAMES = (
     "networks",
     "optics",
     "large_volumes",
+    "interrupted_runs",
     "gpu",
 )
 

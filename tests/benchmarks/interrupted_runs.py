@@ -75,7 +75,7 @@ def killed_and_resumed(
         ``wrong`` (ends whose bytes differ), ``left`` (files left over), ``resumed`` (runs that found something done).
     """
     folder, rng = source.parent, random.Random(seed)
-    found = {"wrong": 0, "left": 0, "resumed": 0, "kills": 0, "refused": 0}
+    found = {"wrong": 0, "left": 0, "resumed": 0, "kills": 0}
 
     def start(out: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", PROGRAM, source, folder / "psf.npy", out, cluster, workers, num_iter]
