@@ -465,7 +465,7 @@ METHODS = sorted(set(cli.cli.commands) - {"psf", "info"} - LEARNED)
 
 # What has another form in the command, and what the command has no option for: arrays, functions.
 NOT_COMPARED = {"psf", "image", "frames", "channel_axis", "denoiser", "factor", "shifts"}
-LEFT_OUT = {"callback", "initial", "support", "ndim", "restore", "rng", "bounds", "shifts", "stopping"}
+LEFT_OUT = {"callback", "initial", "steps", "support", "ndim", "restore", "rng", "bounds", "shifts", "stopping"}
 STEPS = ("plug-and-play", "num_iter")  # which the function only says to be None
 
 

@@ -33,7 +33,7 @@ def test_the_shell_commands_exist_with_their_options():
     from sigdeconv.cli import cli
 
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("sigdeconv ")]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for line in commands:
         words = shlex.split(line, comments=True)[1:]
         name = words[:2] if words[0] == "psf" else words[:1]
