@@ -33,8 +33,8 @@ SIZES = (
     ((32, 64, 64), (32, 96, 96), (32, 128, 128), (32, 192, 192)),
     ((64, 384, 384), (64, 512, 512)),
 )  # quick, and more
-SIDES = (24, 32, 48, 64, 96)  # of pieces of one volume
-HALOS = (0, 2, 4, 6, 9, 12, 16)  # samples around a piece
+SIDES = (24, 32, 48, 96)  # of pieces of one volume
+HALOS = (0, 2, 4, 8, 12, 16)  # samples around a piece
 MIDDLE = (48, 96, 96)  # the volume that is cut differently
 
 COLUMNS = (
@@ -57,7 +57,7 @@ class Measured(NamedTuple):
     how: str
     shape: tuple[int, ...]
     seconds: float
-    memory: float  #: bytes of NumPy's arrays at the peak, beyond the volume on the disk
+    memory: float  #: bytes of NumPy's arrays at the peak, beyond the volume on the disk; NaN if not measured
     report: Mapping[str, Any]  #: of `map_chunks`; empty for the whole
     differs: float  #: from the whole, relative to its largest value; NaN if that was not computed
 
@@ -77,10 +77,15 @@ class Measured(NamedTuple):
             "overlap": " × ".join(map(str, chunks["overlap"])) if chunks else "–",
             "work": chunks.get("work", 1.0),
             "each": self.each,
-            "memory": self.memory / 2**20,
-            "differs": self.differs,
-            "seam": self.report.get("seam") or float("nan"),
+            "memory": told(self.memory / 2**20),
+            "differs": told(self.differs),
+            "seam": told(self.report.get("seam")),
         }
+
+
+def told(value: float | None) -> float | str:
+    """A number, or a dash for what was not measured."""
+    return "–" if value is None or np.isnan(value) else value
 
 
 def volume(shape: tuple[int, ...], rng: np.random.Generator) -> Numbers:
@@ -93,25 +98,29 @@ def volume(shape: tuple[int, ...], rng: np.random.Generator) -> Numbers:
 
 
 def measured(
-    how: str, shape: tuple[int, ...], work: Callable[[], Any], whole: Numbers | None
+    how: str, shape: tuple[int, ...], work: Callable[[], Any], whole: Numbers | None, *, memory: bool
 ) -> tuple[Numbers, Measured]:
-    """Time without, and memory with, an eye on every allocation; so `work` is done twice."""
+    """Time without, and memory with, an eye on every allocation; so `work` is done twice, where memory is asked for."""
     began = time.perf_counter()
     found = work()
     seconds = time.perf_counter() - began
     result, report = found if isinstance(found, tuple) else (found, {})
     values = np.load(result, mmap_mode="r") if isinstance(result, Path) else result
     differs = float("nan") if whole is None else float(np.abs(values - whole).max() / whole.max())
-    tracemalloc.start()
-    work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return np.asarray(values), Measured(how, shape, seconds, float(peak), report, differs)
+    peak = float("nan")
+    if memory:
+        tracemalloc.start()
+        work()
+        peak = float(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return np.asarray(values), Measured(how, shape, seconds, peak, report, differs)
 
 
 def in_memory(path: Path, shape: tuple[int, ...]) -> tuple[Numbers, Measured]:
     """The whole volume at once."""
-    return measured("in memory", shape, lambda: sigdeconv.richardson_lucy(np.load(path), PSF, **OPTIONS), None)
+    return measured(
+        "in memory", shape, lambda: sigdeconv.richardson_lucy(np.load(path), PSF, **OPTIONS), None, memory=True
+    )
 
 
 def in_pieces(path: Path, shape: tuple[int, ...], whole: Numbers | None, how: str, **how_cut: Any) -> Measured:
@@ -123,7 +132,7 @@ def in_pieces(path: Path, shape: tuple[int, ...], whole: Numbers | None, how: st
             sigdeconv.richardson_lucy, path, PSF, out=out, overwrite=True, **{"memory": BUDGET, **how_cut}, **OPTIONS
         )
 
-    return measured(how, shape, work, whole)[1]
+    return measured(how, shape, work, whole, memory=how.startswith("in pieces"))[1]
 
 
 def run(study: Study) -> Chapter:

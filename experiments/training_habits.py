@@ -28,7 +28,7 @@ Numbers = np.ndarray[Any, Any]
 
 SCALE = 2
 LEVELS = 255.0
-STEPS = {"many": 225, "few": 225}
+STEPS = {"many": 180, "few": 180}
 LONGER = 6  # times as many steps with --full
 SEEDS, PLAIN_SEEDS = (2, 4), (3, 6)  # of every habit, and of the recipe that all are compared with; with --full
 CHECK_EVERY = 25  # steps

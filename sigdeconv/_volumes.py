@@ -182,15 +182,31 @@ def _opened(path: str, changed: int) -> Any:
     if os.path.isdir(path):
         return zarr_library().open_array(path, mode="r")
     if path.lower().endswith(ARRAYS):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        order = "F" if found.flags.f_contiguous and not found.flags.c_contiguous else "C"
+        return _Mapped(path, found.dtype, found.offset, found.shape, order)
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
         if series.dataoffset is not None:
             dtype = np.dtype(tiff.byteorder + series.dtype.char)
-            return np.memmap(path, dtype, "r", series.dataoffset, series.shape)
+            return _Mapped(path, dtype, series.dataoffset, series.shape)
     return _Scattered(path)
+
+
+class _Mapped:
+    """Samples that lie in a file as they lie in memory.
+
+    It is mapped only while it is read: what a mapping has shown counts as this process's memory as long as it lasts.
+    """
+
+    def __init__(self, path: str, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...], order: str = "C") -> None:
+        self.where: dict[str, Any] = {"filename": path, "offset": offset, "shape": shape, "dtype": dtype}
+        self.where["order"] = order
+
+    def __getitem__(self, region: Region) -> Any:
+        return np.array(np.memmap(mode="r", **self.where)[region])
 
 
 class _Scattered:
