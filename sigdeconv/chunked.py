@@ -55,7 +55,7 @@ def map_chunks(
         Samples along the sides of the blocks that are kept. "auto": as large as the memory allows, and with fast FFT
         lengths.
     overlap : int or sequence of int, optional
-        Samples that a block sees beyond what is kept of it, on each side. By default a bit more than twice (with "zero"
+        Samples that a block sees beyond what is kept of it, on each side. By default a bit less than twice (with "zero"
         three times) as far as 99.9 % of the PSF's light reach.
     boundary : {"free", "zero", "reflect", "periodic"}
         What the scene does past the volume, as the function understands it. Where a block ends within the volume, its
