@@ -17,6 +17,7 @@ LIGHT = (0.1, 10.0)  # µm; a wavelength outside is in another unit
 SMALLEST_NA = 1e-3
 DENSEST = 5.0  # refractive index; there is no such medium
 LONGEST_DISTANCE = 2e5  # µm; no objective is farther from the specimen
+FINEST_PIXEL = 1e-6  # wavelengths; a smaller one is a slip, and its area is lost in rounding
 
 
 def number_or_inf(value: float, name: str, *, minimum: float = -math.inf, above: float = -math.inf) -> float:
@@ -118,6 +119,10 @@ def window(
         raise ValueError(f"shape has {len(size)} entries; 3 are wanted: z, y, x. For one plane pass (1, y, x)")
     pixel = _numbers(pixel_size, 3, "pixel_size", above=0.0)
     shortest = min(wavelengths)
+    if min(pixel) < FINEST_PIXEL * shortest:
+        raise ValueError(
+            f"pixel_size is {pixel_size!r} µm, next to nothing beside a wavelength of {shortest:g} µm; give both in µm"
+        )
     if 2 * math.pi * lens.na * max(pixel[1:]) / shortest > COARSEST_PIXEL * FIRST_ZERO:
         raise ValueError(
             f"pixel_size is {pixel_size!r} µm but the Airy disk has a radius of {0.61 * shortest / lens.na:.3g} µm; "
