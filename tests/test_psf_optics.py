@@ -413,5 +413,5 @@ def test_wrong_calls_name_what_is_wrong(form, options, error, words):
 
 
 def test_a_pixel_of_next_to_nothing_is_refused():
-    with pytest.raises(ValueError, match="pixel_size is 1e-320 µm, next to nothing beside a wavelength of 0.5 µm"):
+    with pytest.raises(ValueError, match=r"pixel_size is 1e-320 µm, next to nothing beside a wavelength of 0\.5 µm"):
         psf.born_wolf((3, 9, 9), wavelength=0.5, na=1.2, pixel_size=1e-320)
