@@ -148,6 +148,30 @@ def to_numpy(x: Array) -> Any:
     return x if is_numpy(x) else np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
 
 
+def tensor(samples: Array, device: str) -> Any:
+    """Samples as a torch tensor on a device; floating, since torch has few operations on other types.
+
+    Raises
+    ------
+    ImportError
+        torch is not installed.
+    ValueError
+        There is no such device.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise ImportError("device needs torch; run: pip install 'sigdeconv[learned]'") from None
+    dtype = torch.float64 if samples.dtype in (np.float64, np.int64, np.uint64, np.int32, np.uint32) else torch.float32
+    try:
+        native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
+        # Of a file that is only read torch would warn.
+        return torch.as_tensor(native if native.flags.writeable else native.copy()).to(device, dtype)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device is {device!r}: {reason}; pass cpu, or cuda where there is one") from None
+
+
 def scalar(x: Array) -> float:
     """The value of an array of one sample, as a number that no gradient is asked of."""
     return float(x.detach() if hasattr(x, "detach") else x)

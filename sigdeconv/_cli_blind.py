@@ -13,23 +13,10 @@ import numpy as np
 import sigdeconv
 
 from . import io
+from ._cli_axes import Opened, opened
 from ._cli_console import FILE, OUTPUT, note, progress, refuse_same, watched
-from ._cli_job import (
-    CHANNEL_AXIS,
-    IMAGE,
-    PSF_PLANE,
-    PSF_SPEC,
-    WRITING,
-    Job,
-    Opened,
-    Samples,
-    given,
-    opened,
-    read_psf,
-    refuse_inputs,
-    save,
-    trusted,
-)
+from ._cli_job import CHANNEL_AXIS, IMAGE, PSF_PLANE, WRITING, Job, Samples, given, refuse_inputs, save, trusted
+from ._cli_kernel import PSF_SPEC, read_psf
 from ._cli_options import SHOWN, TV_WEIGHT, WEIGHTS, boundary, num_iter, together, tol
 from ._cli_photons import BACKGROUND, CLIP_NEGATIVE, PEDESTAL, as_counts, as_light
 from ._cli_values import Numbers

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from . import io
+from ._cli_axes import arranged, named
 from ._cli_console import Failed, Interrupted, done, listed, note, refuse_same
-from ._cli_job import Job, Samples, arranged, named, read_psf
+from ._cli_job import Job, Samples
+from ._cli_kernel import read_psf
 from ._memory import in_words
 from ._volumes import Volume, open_volume
 from .chunked import ChunkProgress, ChunksFailedError, map_chunks

@@ -13,6 +13,7 @@ import numpy as np
 import sigdeconv
 
 from . import io
+from ._cli_axes import Opened, arranged, finer, named
 from ._cli_console import FILE, OUTPUT, note, progress, read_noting, watched
 from ._cli_job import (
     CHANNEL_AXIS,
@@ -21,17 +22,13 @@ from ._cli_job import (
     PSF_PLANE,
     WRITING,
     Job,
-    Opened,
     Samples,
-    arranged,
-    finer,
     given,
-    named,
-    read_psf,
     refuse_inputs,
     save,
     trusted,
 )
+from ._cli_kernel import read_psf
 from ._cli_options import SHOWN, TV_WEIGHT, WEIGHTS, boundary, num_iter, together, tol
 from ._cli_photons import BACKGROUND, CLIP_NEGATIVE, NOISE_OF_COUNTS, PEDESTAL, as_counts, as_light
 from ._cli_values import Numbers

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,15 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__, io
-from ._array import checked_axis, to_numpy
-from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, done, note, read_noting, refuse_same, watched
-from ._cli_psf import gaussian_psf
+from ._array import tensor, to_numpy
+from ._cli_axes import Opened, opened
+from ._cli_console import FILE, OUTPUT, OVERWRITE, QUIET, done, note, refuse_same, watched
+from ._cli_kernel import PSF_SPEC, read_psf
 from ._cli_values import AxisOrNone, Numbers, NumbersOrAuto, Size
-
-SUM_OFF = 1e-3  # a PSF whose sum is nearer to 1 is called normalised
-SPACING_OFF = 0.05  # voxel sizes that differ by less are called the same: calibrations do
-COLOURS = (3, 4)  # samples on a last axis that look like them
-SPECIFIED = re.compile(r"(gaussian|disk|motion):([-+.,\deE]+)")
 
 Samples = NDArray[Any]
 Work = Callable[[Samples, Samples, int | None, Samples | None], Samples]
@@ -56,29 +50,9 @@ class Job(NamedTuple):
         return any(value is not None for value in asked) or not self.resume or self.image.is_dir()
 
 
-class Opened(NamedTuple):
-    """An image from a file, in the file's order of axes and in the library's: channels, batch, z, y, x."""
-
-    source: io.Picture
-    picture: io.Picture
-    order: tuple[int, ...]
-
-    @property
-    def channel_axis(self) -> int | None:
-        """Of the array that the library is given."""
-        return None if self.source.channel_axis is None else 0
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes without the channels."""
-        return self.picture.data.ndim - (self.source.channel_axis is not None)
-
-
 Option = Callable[[Any], Any]
 
 IMAGE = click.argument("image", type=FILE)
-PSF_SPEC = "a file, or gaussian:SIGMA (pixels; one number or one an axis: gaussian:3,1.5,1.5), disk:RADIUS, "
-PSF_SPEC += "motion:LENGTH,ANGLE."
 PSF = click.option("--psf", required=True, metavar="FILE|SPEC", help=f"The point spread function: {PSF_SPEC}")
 PSF_PLANE = click.option("--psf-plane", type=int, help="Take this plane of the PSF file (its first axis, from 0).")
 KEEP_PSF_SUM = click.option(
@@ -202,11 +176,7 @@ def restore_by(
 
 def on_device(samples: Samples, device: str | None) -> Any:
     """The samples as a tensor where a device is asked for."""
-    if device is None:
-        return samples
-    from ._chunks.block import tensor
-
-    return tensor(samples, device)
+    return samples if device is None else tensor(samples, device)
 
 
 def refuse_inputs(job: Job, weights: str | None) -> None:
@@ -214,11 +184,6 @@ def refuse_inputs(job: Job, weights: str | None) -> None:
     for path, name in ((job.psf, "--psf"), (weights, "--weights")):
         if path is not None:
             refuse_same(job.output, Path(path), name)
-
-
-def opened(path: Path, channel_axis: int | str | None, quiet: bool) -> Opened:
-    """Read an image, and order its axes."""
-    return arranged(named(read_noting(path, quiet), channel_axis, quiet))
 
 
 def trusted(weights: str | None, image: Opened, quiet: bool) -> Samples | None:
@@ -262,125 +227,3 @@ def history() -> str:
             flag = option.opts[0] if value or not option.secondary_opts else option.secondary_opts[0]
             told.append(flag if option.is_flag else f"{flag} {texts}")
     return " ".join([f"sigdeconv {__version__}: {context.info_name}", *told])
-
-
-def named(picture: io.Picture, asked: int | str | None, quiet: bool) -> io.Picture:
-    """The image with axes that name its channels as the user does."""
-    axes, shape = picture.axes, picture.data.shape
-    if asked is None:
-        if picture.channel_axis is not None:
-            axis = picture.channel_axis
-            note(f"{shape[axis]} channels are on axis {axis}", quiet)
-        elif axes.startswith("Q") and shape[-1] in COLOURS:
-            note(f"warning: the last axis has {shape[-1]} samples; for colours pass --channel-axis -1")
-        return picture
-    axes = axes.replace("S", "Q").replace("C", "Q")
-    if asked != "none":
-        axis = checked_axis(int(asked), len(axes), "--channel-axis", "the image")
-        rest = axes[:axis] + axes[axis + 1 :]
-        # What was guessed of the other axes was guessed with the channels among them.
-        rest = io.default_axes(len(rest)) if "Q" in axes else rest
-        letter = "S" if axis == len(axes) - 1 and shape[axis] in COLOURS else "C"
-        axes = rest[:axis] + letter + rest[axis:]
-    return replace(picture, axes=axes)
-
-
-def arranged(picture: io.Picture) -> Opened:
-    """The image with its axes as channels, batch, z, y, x."""
-    axes, channel = picture.axes, picture.channel_axis
-    frame = sorted((i for i, letter in enumerate(axes) if letter in "ZYX"), key=lambda i: "ZYX".index(axes[i]))
-    batch = [i for i in range(len(axes)) if i not in frame and i != channel]
-    order = (*([] if channel is None else [channel]), *batch, *frame)
-    ordered = replace(picture, data=picture.data.transpose(order), axes="".join(axes[i] for i in order))
-    return Opened(picture, ordered, order)
-
-
-def finer(image: Opened, factor: tuple[int, ...], ndim: int) -> Opened:
-    """What the result will be like: more samples, which are smaller, along the last `ndim` axes."""
-    factor = factor * ndim if len(factor) == 1 else factor
-    scale = [1] * len(image.order)
-    for axis, times in zip(reversed(image.order), reversed(factor), strict=False):
-        scale[axis] = times
-    source = image.source
-    shape = tuple(n * times for n, times in zip(source.data.shape, scale, strict=True))
-    spacing = {letter: size / scale[source.axes.index(letter)] for letter, size in source.spacing.items()}
-    # Neither a FITS header, whose coordinates count coarse pixels, nor the opacity of a pixel holds any more.
-    return arranged(
-        replace(
-            source, data=np.broadcast_to(source.data[:1].ravel()[:1], shape), spacing=spacing, header=None, alpha=None
-        )
-    )
-
-
-def read_psf(job: Job, image: Opened) -> Samples:
-    """The PSF of a job, for an image of at least as many axes without its channels."""
-    if job.psf is None:
-        raise ValueError(f"--psf is missing; pass {PSF_SPEC}")
-    ndim, axes = image.ndim, image.picture.axes
-    specified = SPECIFIED.fullmatch(job.psf)
-    if specified and not Path(job.psf).exists():
-        psf, remedy = _from_specification(specified[1], specified[2], ndim), "one for fewer axes"
-    else:
-        psf, remedy = _psf_from_file(job, Path(job.psf), image.picture), "--psf-plane K to take one plane of it"
-    if psf.ndim > ndim:
-        without = " without its channels (--channel-axis none: there are none)" if image.channel_axis == 0 else ""
-        raise ValueError(f"{job.psf} has {psf.ndim} dimensions but the image has {ndim}{without}; pass {remedy}")
-    if job.psf_energy is not None:
-        psf = _cropped(psf, job.psf_energy, job.quiet)
-    letters = axes[len(axes) - psf.ndim :]
-    if "T" in letters or "C" in letters:
-        note(f"warning: the PSF has {psf.ndim} axes, which meet the axes {letters.lower()} of the image")
-    return psf
-
-
-def _cropped(psf: Samples, energy: float, quiet: bool) -> Samples:
-    from sigdeconv.psf import crop
-
-    total = psf.sum(dtype=np.float64)
-    small = crop(psf / total, energy)
-    if small.psf.shape != psf.shape:
-        note(
-            f"the PSF is cropped from {psf.shape} to {small.psf.shape}, which holds {small.kept:.2%} of its light",
-            quiet,
-        )
-    return np.asarray(small.psf * total)
-
-
-def _psf_from_file(job: Job, path: Path, image: io.Picture) -> Samples:
-    picture = read_noting(path, job.quiet)
-    psf = picture.data
-    if "S" in picture.axes:
-        raise ValueError(f"{job.psf} has colours (shape {psf.shape}); pass a PSF of one colour")
-    if job.psf_plane is not None:
-        if not -len(psf) <= job.psf_plane < len(psf):
-            raise ValueError(
-                f"--psf-plane is {job.psf_plane} but {job.psf} has {len(psf)} planes; pass 0 to {len(psf) - 1}"
-            )
-        psf = psf[job.psf_plane]
-    for letter in sorted(set(picture.spacing) & set(image.spacing)):
-        here, there = picture.spacing[letter], image.spacing[letter]
-        if abs(here - there) > SPACING_OFF * there:
-            note(f"warning: voxels of the PSF are {here:g} um along {letter.lower()}, those of the image {there:g} um")
-    total = float(psf.sum(dtype=np.float64))
-    if job.keep_psf_sum or not 0 < total < np.inf:  # the library has the message for a sum that is not positive
-        return psf
-    if abs(total - 1) > SUM_OFF:
-        scaled = f"the PSF is scaled from sum {total:g} to 1, so that intensities are kept"
-        note(f"{scaled} (--keep-psf-sum: as it is)", job.quiet)
-    return psf / total
-
-
-def _from_specification(kind: str, text: str, ndim: int) -> Samples:
-    from sigdeconv.psf import disk, motion
-
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if kind == "gaussian" and numbers:
-        return gaussian_psf(numbers, None, ndim=min(2, ndim))
-    if kind == "disk" and len(numbers) == 1:
-        return disk(*numbers)
-    if kind == "motion" and len(numbers) == 2:
-        return motion(*numbers)
-    raise ValueError(f"--psf is {kind}:{text}; pass gaussian:SIGMA, disk:RADIUS, motion:LENGTH,ANGLE, or a file")

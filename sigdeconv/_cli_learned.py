@@ -10,8 +10,9 @@ import click
 import numpy as np
 
 from . import io
+from ._cli_axes import Opened, finer, opened
 from ._cli_console import OUTPUT, tiled
-from ._cli_job import CHANNEL_AXIS, IMAGE, WRITING, Job, Opened, finer, given, opened, save
+from ._cli_job import CHANNEL_AXIS, IMAGE, WRITING, Job, given, save
 from ._cli_options import SHOWN
 
 picturing = given((IMAGE, OUTPUT), (CHANNEL_AXIS, *WRITING))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 # Of a container: its limit, what it uses, and where that is listed in detail.
+NOTICED = 1 << 28  # bytes, below which nobody asks how much memory is free
 CGROUPS = (
     tuple(Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current", "memory.stat")),
     tuple(
@@ -55,6 +56,21 @@ def in_words(size: float) -> str:
             return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
         size /= 1024
     raise AssertionError
+
+
+def require_room(need: float, what: str) -> None:
+    """Raise if a restoration cannot fit into the memory that is free: before it, not in the middle of the work.
+
+    Raises
+    ------
+    MemoryError
+        The message says how much is wanted, and what to do.
+    """
+    if need >= NOTICED and need > (free := available()):
+        raise MemoryError(
+            f"{what} takes at least {in_words(need)} to restore, and {in_words(free)} are free; pass float32, a "
+            "smaller part or a smaller PSF, or use sigdeconv.map_chunks"
+        )
 
 
 def peak_of(work: Callable[[], Any]) -> tuple[Any, float]:

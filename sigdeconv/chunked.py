@@ -55,8 +55,8 @@ def map_chunks(
         Samples along the sides of the blocks that are kept. "auto": as large as the memory allows, and with fast FFT
         lengths.
     overlap : int or sequence of int, optional
-        Samples that a block sees beyond what is kept of it, on each side. By default a bit less than twice (with "zero"
-        three times, for conjugate steps four times) as far as 99.9 % of the PSF's light reach, and five samples more.
+        Samples that a block sees beyond what is kept of it, on each side. By default 1.6 times (with "zero"
+        three times, for conjugate steps four times) as far as 99.9 % of the PSF's light reach, and seven samples more.
     boundary : {"free", "zero", "reflect", "periodic"}
         What the scene does past the volume, as the function understands it. Where a block ends within the volume, its
         scene goes on and is unknown, whatever is said here.

@@ -15,10 +15,12 @@ from . import (
     _cli_psf_shape,  # noqa: F401 (as well)
     io,
 )
+from ._cli_axes import opened
 from ._cli_blind import blind_camera_shake, blind_parametric, blind_richardson_lucy
 from ._cli_console import FILE, QUIET, Commands
 from ._cli_frames import super_resolve
-from ._cli_job import CHANNEL_AXIS, PSF_PLANE, PSF_SPEC, Job, opened, read_psf
+from ._cli_job import CHANNEL_AXIS, PSF_PLANE, Job
+from ._cli_kernel import PSF_SPEC, read_psf
 from ._cli_learned import denoise, upscale
 from ._cli_linear import inverse, landweber, tikhonov, unsupervised_wiener, van_cittert, wiener
 from ._cli_photons import richardson_lucy

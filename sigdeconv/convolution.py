@@ -32,14 +32,13 @@ from ._array import (
     to_numpy,
 )
 from ._edges import Axis, extend, fold
-from ._memory import available, in_words
+from ._memory import require_room
 from ._parallel import each
 
 BOUNDARIES = ("free", "periodic", "zero", "reflect")
 # Sum of a PSF, relative to that of its magnitudes, that is zero but for rounding: a flat scene then leaves no trace.
 BLIND = 1e-6
 COPIES = 5  # of the FFT grid: what the most frugal method takes
-NOTICED = 1 << 28  # bytes, below which nobody asks how much memory is free
 DENSE_LIMIT = 1 << 26  # matrix elements; half a GiB of float64 is more than one means to look at
 
 
@@ -469,27 +468,10 @@ def operator(psf: Array | Convolution, image: Array, boundary: str, *, signed: b
         return psf
     psf = psf_for(psf, image, signed=signed)
     frame = image.shape[image.ndim - psf.ndim :]
-    require_room(image, math.prod(n + k - 1 for n, k in zip(frame, psf.shape, strict=True)))
+    if is_numpy(image):  # other kinds' memory is not known here
+        grid = math.prod(n + k - 1 for n, k in zip(frame, psf.shape, strict=True))
+        require_room(COPIES * grid * image.dtype.itemsize, f"an image of shape {tuple(image.shape)} with this PSF")
     return Convolution(psf, frame, boundary=boundary)
-
-
-def require_room(image: Array, grid: int) -> None:
-    """Raise if no method can restore an image in the memory that is free: before it, not in the middle of the work.
-
-    Raises
-    ------
-    MemoryError
-        The message says how much is wanted, and what to do.
-    """
-    need = COPIES * grid * (image.dtype.itemsize if is_numpy(image) else 0)  # other kinds' memory is not known here
-    if need < NOTICED:
-        return
-    free = available()
-    if need > free:
-        raise MemoryError(
-            f"an image of shape {tuple(image.shape)} with this PSF takes at least {in_words(need)} to restore, and "
-            f"{in_words(free)} are free; pass float32, a smaller part or a smaller PSF, or use sigdeconv.map_chunks"
-        )
 
 
 def psf_for(psf: Array, image: Array, *, signed: bool = False) -> Array:

@@ -272,9 +272,9 @@ def test_frame_says_where_the_image_lies_in_the_scene():
 
 def test_what_cannot_fit_is_refused_before_the_work(monkeypatch):
     """Not by the system, which ends the process in the middle of it."""
-    from sigdeconv import convolution
+    from sigdeconv import _memory, convolution
 
-    monkeypatch.setattr(convolution, "available", lambda: 2.0**30)
+    monkeypatch.setattr(_memory, "available", lambda: 2.0**30)
     volume = np.broadcast_to(np.float32(1), (512, 1024, 1024))
     with pytest.raises(MemoryError, match=r"takes at least 10\.\d GiB to restore, and 1 GiB are free; .*map_chunks"):
         convolution.operator(np.ones((3, 3, 3), np.float32) / 27, volume, "free")

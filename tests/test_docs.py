@@ -14,7 +14,7 @@ from click.testing import CliRunner
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_site", "gallery", "generated"} & {*path.parts})
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-SECONDS = re.compile(r"\d+\.\d+ s\b")
+MACHINE = re.compile(r"\d+\.\d+ (s|copies)\b")
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.(\d+))?(?:e[-+]\d+)?(?![\w.]*\d)")
 
 
@@ -47,17 +47,18 @@ def test_every_block_runs_and_prints_what_the_page_shows(page, tmp_path, monkeyp
 
 
 def assert_same_output(shown: str, printed: str, where: str) -> None:
-    """The same words; numbers within a seventh or three units of the last digit shown, and seconds as they come.
+    """The same words; numbers within a tenth or three units of the last digit shown; seconds and memory as they come.
 
-    A training of a few steps, a sum of many numbers, and what threads take of memory differ from machine to machine.
+    A training of a few steps, and a sum of many numbers, differ a little from one machine to another. What threads take
+    of memory depends on how many there are.
     """
-    shown, printed = (SECONDS.sub("(time)", text.strip()) for text in (shown, printed))
+    shown, printed = (MACHINE.sub(r"(some) \1", text.strip()) for text in (shown, printed))
     words = [NUMBER.sub("#", text).split() for text in (shown, printed)]
     assert words[0] == words[1], f"{where} shows\n{shown}\nand its block prints\n{printed}"
     for left, right in zip(NUMBER.finditer(shown), NUMBER.finditer(printed), strict=True):
         expected, found = (float(match[0].replace("−", "-")) for match in (left, right))
         unit = 10.0 ** -len(left[1]) if left[1] else 1.0 if abs(expected) > 20 else 0.0
-        assert abs(found - expected) <= max(abs(expected) / 7, 3 * unit), f"{where} shows {left[0]}, found {right[0]}"
+        assert abs(found - expected) <= max(abs(expected) / 10, 3 * unit), f"{where} shows {left[0]}, found {right[0]}"
 
 
 def test_an_output_that_differs_is_found():

@@ -26,7 +26,7 @@ _ABOVE = _CONVOLUTION | {"convolution"}
 _PUBLIC = _ABOVE | {"varying", "_iterate", "differences", "psf", "denoisers", "deconvolution", "simulate", "metrics"}
 _TOP = _PUBLIC | {"chunked", "io", "transposed", "sigdeconv"}
 _CONSOLE = {"_cli_console", "_cli_values"}
-_OPTIONS = _CONSOLE | {"_cli_job", "_cli_options"}
+_OPTIONS = _CONSOLE | {"_cli_axes", "_cli_kernel", "_cli_job", "_cli_options"}
 _COMMANDS = _OPTIONS | {
     "_cli_psf",
     "_cli_psf_optics",
@@ -76,7 +76,9 @@ MAY_IMPORT = {
     "_cli_psf_optics": _TOP | _CONSOLE | {"_cli_psf"},
     "_cli_psf_shape": _TOP | _CONSOLE | {"_cli_psf"},
     "_cli_chunks": _TOP | _OPTIONS | {"_memory", "_volumes"},
-    "_cli_job": _TOP | _CONSOLE | {"_cli_psf", "_cli_chunks", "_chunks"},
+    "_cli_axes": _TOP | _CONSOLE,
+    "_cli_kernel": _TOP | _CONSOLE | {"_cli_axes", "_cli_psf", "_cli_job"},
+    "_cli_job": _TOP | _CONSOLE | {"_cli_axes", "_cli_kernel", "_cli_chunks"},
     "_cli_options": _CONSOLE | {"_cli_job"},
     "_cli_linear": _TOP | _OPTIONS,
     "_cli_learned": _TOP | _OPTIONS,
@@ -92,7 +94,7 @@ MAY_IMPORT = {
 
 # What only one room may load, wherever in a function the import stands.
 ONLY_IN = {
-    "torch": {"transposed", "_chunks", "experiments"},
+    "torch": {"_array", "transposed", "_chunks", "experiments"},
     "dask": {"_chunks", "experiments"},
     "distributed": {"_chunks", "experiments"},
     "zarr": {"_volumes", "experiments"},

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array import Array, kind, to_numpy
+from .._array import Array, kind, tensor, to_numpy
 from .._targets import Target
 from .plan import Block, Plan, Region
 
@@ -125,30 +125,6 @@ def apply(shared: Shared, samples: NDArray[Any], parts: Mapping[str, Any], regio
     if tuple(found.shape) != samples.shape:
         raise ValueError(f"function made {tuple(found.shape)} of a block of {samples.shape}; it must keep the shape")
     return found
-
-
-def tensor(samples: NDArray[Any], device: str) -> Any:
-    """Samples as a torch tensor on a device; floating, since torch has few operations on other types.
-
-    Raises
-    ------
-    ImportError
-        torch is not installed.
-    ValueError
-        There is no such device.
-    """
-    try:
-        import torch
-    except ImportError:
-        raise ImportError("device needs torch; run: pip install 'sigdeconv[learned]'") from None
-    dtype = torch.float64 if samples.dtype in (np.float64, np.int64, np.uint64, np.int32, np.uint32) else torch.float32
-    try:
-        native = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
-        # Of a file that is only read torch would warn.
-        return torch.as_tensor(native if native.flags.writeable else native.copy()).to(device, dtype)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device is {device!r}: {reason}; pass cpu, or cuda where there is one") from None
 
 
 def read(source: Any, spatial: Sequence[int], batch: tuple[int, ...], region: Sequence[slice]) -> NDArray[Any]:

@@ -18,10 +18,10 @@ from .._array import per_axis
 from .._fft import fast_length
 
 ENERGY = 0.999  # of the PSF, within the reach that an overlap is counted from
-REACHES = 1.75  # an overlap, in reaches of the PSF
+REACHES = 1.6  # an overlap, in reaches of the PSF
 DARK = 2.75  # the same where blocks at the frame have darkness past their inner ends too: that is felt farther away
 FAR = 4.0  # the same for ten conjugate steps
-SLACK = 5  # samples more: reaches of few samples are coarse
+SLACK = 7  # samples more: reaches of few samples are coarse
 CUTS = 32  # blocks an axis, up to which every number is tried
 WASTEFUL = 2.5  # times the work of the volume in one piece, from which on a plan is warned of
 SMALLEST = 8  # samples of a core along an axis
