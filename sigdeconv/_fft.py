@@ -80,6 +80,7 @@ def filter(  # noqa: A001  (the field's word)
     conjugate: bool = False,
     then: Then | None = None,
     out: Array | None = None,
+    work: Array | None = None,
 ) -> Array:
     """Samples ``[:shape]`` of the circular convolution on `grid` of the zero-padded `x` with a transfer function.
 
@@ -97,7 +98,10 @@ def filter(  # noqa: A001  (the field's word)
         ``(function, *arrays)``: the result becomes ``function(result, *arrays)``, element by element as in
         `_parallel.each`, while it is still in the cache.
     out
-        Array to write the result into (NumPy only; elsewhere a new array is made).
+        Array to write the result into (NumPy only; elsewhere a new array is made). It may be one of `then`'s arrays.
+    work
+        Where the spectrum is made (NumPy only), as `workspace` gives it for this. What is a view of it may be `x` or
+        `out`.
     """
     ndim = len(grid)
     if not is_numpy(x):
@@ -120,16 +124,31 @@ def filter(  # noqa: A001  (the field's word)
         return _parallel.each(finish, y, *arrays, out=out)
     items = list(np.ndindex(*batch))
     if ndim == 1 or (len(items) > 1 and math.prod(grid) <= BLOCK):
-        whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        read = () if then is None else then[1:]
+        free = out.flags.c_contiguous and not any(np.may_share_memory(a, out) for a in read)
+        whole = out if free else np.empty(out.shape, out.dtype)
         _filter_items(x, transfer, grid, whole, conjugate)
+        if then is not None:
+            return _parallel.each(then[0], whole, *read, out=out)
         if whole is not out:
             out[...] = whole
-        return out if then is None else _parallel.each(then[0], out, *then[1:], out=out)
-    spectral = np.result_type(transfer.dtype, np.complex64)  # a real transfer function is a complex one too
-    work = np.empty((max(x.shape[-ndim], shape[0]), *transfer.shape[1:]), spectral)
+        return out
+    if work is None:
+        work, _ = workspace(max(x.shape[-ndim], shape[0]), transfer, (0,) * ndim)
     for item in items:
         _filter_in_strips(x, item, transfer, grid, out, conjugate, work, then)
     return out
+
+
+def workspace(rows: int, transfer: Array, shape: Sequence[int]) -> tuple[Array, Array]:
+    """Room for the spectrum of an image with so many rows, and a real array of `shape` that lies within it.
+
+    The real array takes no memory of its own. A row of it lies where its spectrum will be: each is overwritten by the
+    other, when it is no longer wanted.
+    """
+    spectral = np.result_type(transfer.dtype, np.complex64)  # a real transfer function is a complex one too
+    work = np.empty((rows, *transfer.shape[1:]), spectral)
+    return work, work.view(work.real.dtype)[tuple(slice(n) for n in shape)]
 
 
 def _aligned(transfer: Array, ndim: int) -> Array:

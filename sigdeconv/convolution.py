@@ -38,7 +38,7 @@ from ._parallel import each
 BOUNDARIES = ("free", "periodic", "zero", "reflect")
 # Sum of a PSF, relative to that of its magnitudes, that is zero but for rounding: a flat scene then leaves no trace.
 BLIND = 1e-6
-COPIES = 5  # of the FFT grid: what the most frugal method takes
+COPIES = 3  # of the FFT grid: what the most frugal method takes
 DENSE_LIMIT = 1 << 26  # matrix elements; half a GiB of float64 is more than one means to look at
 
 
@@ -86,10 +86,11 @@ class Convolution:
         Point spread function; its axes are the last axes of every array that the operator is applied to.
     shape : int or sequence of int
         Observed shape, one entry for each axis of the PSF.
-    boundary : {"free", "periodic", "zero", "reflect"}
+    boundary : {"free", "periodic", "zero", "reflect"} or sequence of these
         What the scene does past the frame. "free": it goes on and is unknown, so the domain is larger than the frame by
         the PSF. "periodic": it repeats. "zero": it is dark. "reflect": it is mirrored at the edge of the outermost
-        sample (``d c b a | a b c d | d c b a``, as in `scipy.ndimage`).
+        sample (``d c b a | a b c d | d c b a``, as in `scipy.ndimage`). A sequence has one for each axis of the PSF: a
+        panorama is periodic along one and free along the other.
     stride : int or sequence of int
         Distance, in samples of the scene, between observed samples.
     center : int or sequence of int, optional
@@ -106,8 +107,8 @@ class Convolution:
         Observed shape, and shape of the scene.
     ndim : int
         Number of axes of the PSF, and so of the frame and of the domain.
-    boundary : str
-        As asked for; "periodic" if the operator was made by `from_otf`.
+    boundary : str or tuple of str
+        As asked for; "periodic" if the operator was made by `from_otf`, and a word where it is the same on all axes.
     stride, center : tuple of int
         As asked for, one entry an axis (`center` is None if the operator was made by `from_otf`).
     frame : tuple of slice
@@ -149,7 +150,7 @@ class Convolution:
         psf: Array,
         shape: int | Sequence[int],
         *,
-        boundary: str = "free",
+        boundary: str | Sequence[str] = "free",
         stride: int | Sequence[int] = 1,
         center: int | Sequence[int] | None = None,
         domain_shape: int | Sequence[int] | None = None,
@@ -159,18 +160,20 @@ class Convolution:
             raise ValueError(f"psf has {psf.ndim} dimensions; 1, 2 or 3 are wanted: give batch axes to the image only")
         if not bool(namespace(psf).any(psf != 0)):
             raise ValueError("psf is zero everywhere; it must have at least one sample that is not zero")
-        boundary = choice(boundary, BOUNDARIES, "boundary")
         ndim = psf.ndim
+        boundaries = along_axes(boundary, ndim)
         frames = per_axis(shape, ndim, "shape", minimum=1)
         strides = per_axis(stride, ndim, "stride", minimum=1)
         domains = (None,) * ndim if domain_shape is None else per_axis(domain_shape, ndim, "domain_shape", minimum=1)
         self._center: tuple[int, ...] | None = _origin(psf, center)
         self._axes = tuple(
-            Axis.make(n, k, s, c, boundary, d, last=i == ndim - 1)
-            for i, (n, k, s, c, d) in enumerate(zip(frames, psf.shape, strides, self._center, domains, strict=True))
+            Axis.make(n, k, s, c, b, d, last=i == ndim - 1)
+            for i, (n, k, s, c, b, d) in enumerate(
+                zip(frames, psf.shape, strides, self._center, boundaries, domains, strict=True)
+            )
         )
         self._psf = psf
-        self._boundary = boundary
+        self._boundary: str | tuple[str, ...] = boundaries[0] if len({*boundaries}) == 1 else boundaries
         wrapped = psf
         for number, axis in enumerate(self._axes):
             wrapped = axis.trimmed(wrapped, number)
@@ -260,7 +263,9 @@ class Convolution:
     grid = property(lambda self: tuple(axis.grid for axis in self._axes))
     frame = property(lambda self: tuple(axis.frame_in_domain for axis in self._axes))
 
-    def forward(self, x: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
+    def forward(
+        self, x: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None, work: Array | None = None
+    ) -> Array:
         """Blur a scene: ``A x``, of which the frame is what comes out.
 
         Parameters
@@ -268,11 +273,13 @@ class Convolution:
         x : array, shape (..., *domain_shape)
             The scene. Leading axes are a batch. NaN is let through.
         out : array, shape (..., *shape), optional
-            Takes the result in place of a new array; NumPy arrays only.
+            Takes the result in place of a new array; NumPy arrays only. It may be one of the arrays of `then`.
         then : tuple, optional
             With ``(function, *arrays)`` the result is ``function(A x, *arrays)``, an element-by-element expression that
             is computed while ``A x`` is in the cache; the arrays have the result's number of axes, and its size or size
             one on each.
+        work : array, optional
+            Room for the spectrum, from `workspace`.
 
         Returns
         -------
@@ -285,11 +292,13 @@ class Convolution:
             `x` or `out` has another shape, or `x` is not real or of another kind than the PSF.
         """
         x = self._checked(x, self.domain_shape, "x")
-        return self._filter(extend(x, self._axes), self._strided, self.stride, out, then)
+        return self._filter(extend(x, self._axes), self._strided, self.stride, out, then, work)
 
     __call__ = forward
 
-    def adjoint(self, y: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
+    def adjoint(
+        self, y: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None, work: Array | None = None
+    ) -> Array:
         """Apply the transpose: ``Aᴴ y``, which gives the shape of the scene back. It inverts nothing.
 
         Parameters
@@ -300,6 +309,8 @@ class Convolution:
             Takes the result in place of a new array, as in `forward`.
         then : tuple, optional
             With ``(function, *arrays)`` the result is ``function(Aᴴ y, *arrays)``, as in `forward`.
+        work : array, optional
+            Room for the spectrum, from `workspace`.
 
         Returns
         -------
@@ -317,7 +328,27 @@ class Convolution:
             zeros = xp.zeros((*y.shape[: y.ndim - self.ndim], *self._strided), dtype=y.dtype, device=y.device)
             zeros[(..., *(slice(None, None, s) for s in self.stride))] = y
             y = zeros
-        return self._filter(y, tuple(axis.extended for axis in self._axes), None, out, then)
+        return self._filter(y, tuple(axis.extended for axis in self._axes), None, out, then, work)
+
+    def workspace(self, x: Array) -> tuple[Array, Array] | None:
+        """Room in which an iteration applies the blur and its transpose in turn, with less memory.
+
+        Parameters
+        ----------
+        x : array, shape domain_shape
+            The scene; only its dtype and kind matter.
+
+        Returns
+        -------
+        tuple of array, or None
+            ``(work, seen)``: `work` for ``forward(x, out=seen, work=work)`` and then ``adjoint(seen, work=work)``,
+            which destroys `seen`; this has the shape of the frame and lies within `work`. None where it saves nothing:
+            for batches, signals, strides, tensors, and boundaries for which the scene is extended.
+        """
+        plain = set(self.stride) == {1} and not any(axis.before or axis.after for axis in self._axes)
+        if not plain or not is_numpy(x) or x.ndim != self.ndim or self.ndim == 1:
+            return None
+        return _fft.workspace(max(self.shape[0], self.domain_shape[0]), self.transfer_like(x), self.shape)
 
     @property
     def _strided(self) -> tuple[int, ...]:
@@ -331,6 +362,7 @@ class Convolution:
         stride: tuple[int, ...] | None,
         out: Array | None,
         then: tuple[Any, ...] | None,
+        work: Array | None,
     ) -> Array:
         """Convolve (with a stride: forward) or correlate (without: adjoint) on the grid, then thin out or fold."""
         transfer, backwards = self.transfer_like(x), stride is None
@@ -341,7 +373,7 @@ class Convolution:
         folds = backwards and shape != self.domain_shape
         if not (thins or folds):
             out = out if is_numpy(x) else None
-            return _fft.filter(x, transfer, self.grid, shape, conjugate=backwards, then=then, out=out)
+            return _fft.filter(x, transfer, self.grid, shape, conjugate=backwards, then=then, out=out, work=work)
         result = _fft.filter(x, transfer, self.grid, shape, conjugate=backwards)
         if folds:
             result = fold(result, self._axes)
@@ -453,7 +485,29 @@ class Convolution:
         return otf if is_numpy(otf) or otf.device == x.device else otf.to(x.device)
 
 
-def operator(psf: Array | Convolution, image: Array, boundary: str, *, signed: bool = False) -> Convolution:
+def along_axes(boundary: str | Sequence[str], ndim: int) -> tuple[str, ...]:
+    """The boundary of each of `ndim` axes, given as one for all or one for each."""
+    if isinstance(boundary, str) or not isinstance(boundary, Sequence):
+        return (choice(boundary, BOUNDARIES, "boundary"),) * ndim
+    if len(boundary) != ndim:
+        raise ValueError(f"boundary has {len(boundary)} entries but psf has {ndim} axes; pass one for all or one each")
+    return tuple(choice(b, BOUNDARIES, "boundary") for b in boundary)
+
+
+def sole_boundary(blur: Convolution) -> str:
+    """The boundary of a blur, for methods that want the same on all axes."""
+    boundary = blur.boundary
+    if isinstance(boundary, str):
+        return boundary
+    raise ValueError(
+        f"psf is a Convolution with the boundaries {boundary}, and this method wants one for all axes; build it with "
+        "one, or use richardson_lucy or landweber"
+    )
+
+
+def operator(
+    psf: Array | Convolution, image: Array, boundary: str | Sequence[str], *, signed: bool = False
+) -> Convolution:
     """The blur for an image: a ready `Convolution` is checked against it, a PSF becomes one of the image's kind.
 
     `signed` as in `psf_for`.

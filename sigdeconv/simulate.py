@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ._array import Array, floating, generator, namespace, number, to_numpy
 from ._phantoms import hollow_bars, hollow_spheres, siemens_star, spectrum, spikes, stars
-from .convolution import Convolution, psf_for
+from .convolution import Convolution, along_axes, psf_for
 
 __all__ = [
     "Exposure",
@@ -83,7 +84,7 @@ def through_frame(scene: Array, psf: Array) -> Exposure:
     return Exposure(scene[(..., *blur.frame)], blur.forward(scene))
 
 
-def blur(scene: Array, psf: Array, *, boundary: str = "reflect") -> Array:
+def blur(scene: Array, psf: Array, *, boundary: str | Sequence[str] = "reflect") -> Array:
     """Blur a scene to an image of its own shape, under an assumption about what lies past its ends.
 
     `through_frame` needs no assumption.
@@ -94,8 +95,8 @@ def blur(scene: Array, psf: Array, *, boundary: str = "reflect") -> Array:
         Sharp scene, in any units. Leading axes are a batch.
     psf : array
         Point spread function with as many axes as `frame`; its sum may be zero.
-    boundary : {"reflect", "periodic", "zero"}
-        What the scene does past its ends. See `sigdeconv.Convolution`.
+    boundary : {"reflect", "periodic", "zero"} or sequence of these
+        What the scene does past its ends, on all axes or each. See `sigdeconv.Convolution`.
 
     Returns
     -------
@@ -109,7 +110,7 @@ def blur(scene: Array, psf: Array, *, boundary: str = "reflect") -> Array:
     """
     scene = floating(scene, "scene", moderate=True)
     psf = psf_for(psf, scene, signed=True)
-    if isinstance(boundary, str) and boundary == "free":
+    if "free" in along_axes(boundary, psf.ndim):
         raise ValueError("boundary is 'free', which makes the image smaller than the scene; use through_frame")
     return Convolution(psf, scene.shape[scene.ndim - psf.ndim :], boundary=boundary).forward(scene)
 

@@ -280,7 +280,9 @@ class VaryingConvolution(Convolution):
         ]
         return like(np.tensordot(self._model.at(at), self._model.terms(), 1), self._model.psfs, "psfs")
 
-    def forward(self, x: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
+    def forward(
+        self, x: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None, work: Array | None = None
+    ) -> Array:
         """Blur a scene, every point of it with its own PSF: ``A x``.
 
         Parameters
@@ -291,6 +293,8 @@ class VaryingConvolution(Convolution):
             Takes the result in place of a new array; NumPy arrays only.
         then : tuple, optional
             With ``(function, *arrays)`` the result is ``function(A x, *arrays)``. See `Convolution.forward`.
+        work : array, optional
+            Not used here.
 
         Returns
         -------
@@ -306,7 +310,9 @@ class VaryingConvolution(Convolution):
 
     __call__ = forward
 
-    def adjoint(self, y: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None) -> Array:
+    def adjoint(
+        self, y: Array, *, out: Array | None = None, then: tuple[Any, ...] | None = None, work: Array | None = None
+    ) -> Array:
         """Apply the transpose, ``Aᴴ y``: each sample of the scene gathers with the PSF of its own place.
 
         Parameters
@@ -317,6 +323,8 @@ class VaryingConvolution(Convolution):
             Takes the result in place of a new array, as in `forward`.
         then : tuple, optional
             With ``(function, *arrays)`` the result is ``function(Aᴴ y, *arrays)``, as in `forward`.
+        work : array, optional
+            Not used here.
 
         Returns
         -------
@@ -329,6 +337,15 @@ class VaryingConvolution(Convolution):
             `y` or `out` has another shape, or `y` is not real or of another kind than the PSFs.
         """
         return self._finished(self._engine.adjoint(self._checked(y, self.shape, "y")), out, then)
+
+    def workspace(self, x: Array) -> None:
+        """Nothing: several PSFs take more room than one.
+
+        Parameters
+        ----------
+        x : array, shape domain_shape
+            The scene.
+        """
 
     def _finished(self, result: Array, out: Array | None, then: tuple[Any, ...] | None) -> Array:
         """What `out` and `then` ask for."""
@@ -359,7 +376,7 @@ class VaryingConvolution(Convolution):
         """
         if is_numpy(self._model.psfs):
             return super().to_linear_operator()
-        return self._again(self._model.on_host(), self._boundary).to_linear_operator()
+        return self._again(self._model.on_host(), self.boundary).to_linear_operator()
 
     def _again(self, model: Sum | Mesh, boundary: str, shape: tuple[int, ...] | None = None) -> VaryingConvolution:
         """Another blur of the same PSFs."""

@@ -112,9 +112,11 @@ def apply(shared: Shared, samples: NDArray[Any], parts: Mapping[str, Any], regio
     image = samples.astype(shared.dtype, copy=False)
     psf, options = shared.psf, {**shared.options, **parts, **more}
     if shared.boundary is not None:
-        # Where a block ends within the volume, its scene goes on and is unknown.
-        at_frame = Block((), region, region).at_frame(shared.plan.shape)
-        options["boundary"] = shared.boundary if at_frame else "free"
+        ends = shared.plan.ends(region)
+        if shared.plan.wraps:
+            options["boundary"] = [shared.boundary if end else "periodic" for end in ends]
+        else:
+            options["boundary"] = shared.boundary if any(ends) else "free"
     if shared.device is not None:
         image, psf = tensor(image, shared.device), tensor(to_numpy(psf), shared.device)
         options |= {name: tensor(value, shared.device) for name, value in parts.items()}

@@ -1,6 +1,10 @@
 """How a volume is cut: blocks with a halo, as large as the memory allows and as few samples twice as can be.
 
 Of each block the function sees the `outer` part, and what is kept of its result is the `core`. Cores tile the volume.
+
+Where a block ends within the volume, its scene goes on and is unknown. A function that takes a boundary for each axis
+may be told there that the scene repeats. That is wrong at the very ends; but the FFT grid then needs no room beside the
+block for what the PSF brings in, so that on the same grid the halo is longer, and the error smaller.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +26,8 @@ ENERGY = 0.999  # of the PSF, within the reach that an overlap is counted from
 REACHES = 1.6  # an overlap, in reaches of the PSF
 DARK = 2.75  # the same where blocks at the frame have darkness past their inner ends too: that is felt farther away
 FAR = 4.0  # the same for ten conjugate steps
+WRAPPED = 3.3  # at least, where the scene goes round: its ends are wrong, but its grid holds nothing beside the halo
+FAR_WRAPPED = 5.2  # the same for ten conjugate steps
 SLACK = 7  # samples more: reaches of few samples are coarse
 CUTS = 32  # blocks an axis, up to which every number is tried
 WASTEFUL = 2.5  # times the work of the volume in one piece, from which on a plan is warned of
@@ -50,9 +57,13 @@ class Block:
         """The core, within the outer part."""
         return tuple(slice(c.start - o.start, c.stop - o.start) for c, o in zip(self.core, self.outer, strict=True))
 
-    def at_frame(self, shape: Sequence[int]) -> bool:
-        """Whether it sees an end of a volume of this shape."""
-        return any(o.start <= 0 or o.stop >= n for o, n in zip(self.outer, shape, strict=True))
+
+class Span(NamedTuple):
+    """A block along one axis."""
+
+    core: slice
+    outer: slice
+    period: int  #: of the FFT grid
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,8 @@ class Plan:
     overlap: tuple[int, ...]  #: samples that a block sees beyond its core, on each side
     kernel: tuple[int, ...]  #: shape of the PSF
     padded: bool  #: whether blocks reach past the volume, into its other end (a periodic boundary)
+    wraps: bool = False  #: whether a block's scene goes round where both its ends lie within the volume
+    outermost: bool = False  #: whether the volume has further axes, after these
 
     @cached_property
     def counts(self) -> tuple[int, ...]:
@@ -76,39 +89,65 @@ class Plan:
         return math.prod(self.counts)
 
     @cached_property
+    def _spans(self) -> tuple[list[Span], ...]:
+        return tuple(
+            [self._span(a, i * c) for i in range(m)]
+            for a, (c, m) in enumerate(zip(self.core, self.counts, strict=True))
+        )
+
+    @cached_property
     def outer(self) -> tuple[int, ...]:
-        """Shape of the largest block with its halo."""
-        halo = [(o if self.padded or m > 1 else 0) for o, m in zip(self.overlap, self.counts, strict=True)]
-        sides = [2 if self.padded or m > 2 else 1 for m in self.counts]
-        both = zip(self.core, sides, halo, self.shape, strict=True)
-        longest = (min(c, n) + s * h for c, s, h, n in both)
-        return tuple(o if self.padded else min(o, n) for o, n in zip(longest, self.shape, strict=True))
+        """Samples of a block with its halo, along each axis at most."""
+        return tuple(max(span.outer.stop - span.outer.start for span in spans) for spans in self._spans)
 
     @property
     def grid(self) -> int:
         """Samples of the largest block's FFT grid."""
-        return samples(self.outer, self.kernel)
+        return math.prod(max(span.period for span in spans) for spans in self._spans)
 
     @cached_property
     def work(self) -> float:
         """Samples of all FFT grids, over those of the volume in one piece."""
-        lengths = []
-        for a, m in enumerate(self.counts):
-            starts = [i * self.core[a] for i in range(m)]
-            spans = [self._span(a, s) for s in starts]
-            lengths.append(sum(_length(o.stop - o.start, self.kernel[a]) for _, o in spans))
-        return math.prod(lengths) / samples(self.shape, self.kernel)
+        periods = math.prod(sum(span.period for span in spans) for spans in self._spans)
+        return periods / math.prod(
+            self._fast(a, n + k - 1) for a, (n, k) in enumerate(zip(self.shape, self.kernel, strict=True))
+        )
 
-    def _span(self, axis: int, start: int) -> tuple[slice, slice]:
+    def ends(self, region: Region) -> tuple[bool, ...]:
+        """Whether a region sees an end of the volume, along each axis."""
+        return tuple(self._ends(a, r.start, r.stop) for a, r in enumerate(region))
+
+    def grid_of(self, region: Region) -> int:
+        """Samples of the FFT grid of a region."""
+        return math.prod(self._period(a, r.start, r.stop) for a, r in enumerate(region))
+
+    def _ends(self, axis: int, start: int, stop: int) -> bool:
+        return not self.padded and (start <= 0 or stop >= self.shape[axis])
+
+    def _period(self, axis: int, start: int, stop: int) -> int:
+        n = stop - start
+        if self.wraps and not self._ends(axis, start, stop) and self._fast(axis, n) == n:
+            return n
+        return self._fast(axis, n + self.kernel[axis] - 1)
+
+    def _fast(self, axis: int, n: int) -> int:
+        return fast_length(n, real=axis == len(self.shape) - 1 and not self.outermost)
+
+    def _span(self, axis: int, start: int) -> Span:
         n, h = self.shape[axis], self.overlap[axis]
         stop = min(start + self.core[axis], n)
         low, high = start - h, stop + h
-        return slice(start, stop), slice(low, high) if self.padded else slice(max(low, 0), min(high, n))
+        if self.wraps and not self._ends(axis, low, high):
+            more = self._fast(axis, high - low) - (high - low)
+            low, high = low - more // 2, high + more - more // 2
+        if not self.padded:
+            low, high = max(low, 0), min(high, n)
+        return Span(slice(start, stop), slice(low, high), self._period(axis, low, high))
 
     def block(self, index: Sequence[int]) -> Block:
         """The block at a place."""
         spans = [self._span(a, i * self.core[a]) for a, i in enumerate(index)]
-        return Block(tuple(index), tuple(c for c, _ in spans), tuple(o for _, o in spans))
+        return Block(tuple(index), tuple(span.core for span in spans), tuple(span.outer for span in spans))
 
     def blocks(self) -> Iterator[Block]:
         """All blocks."""
@@ -117,11 +156,8 @@ class Plan:
 
 def samples(shape: Sequence[int], kernel: Sequence[int]) -> int:
     """Samples of the FFT grid by which a free boundary is filtered."""
-    return math.prod(_length(n, k) for n, k in zip(shape, kernel, strict=True))
-
-
-def _length(n: int, k: int) -> int:
-    return fast_length(n + k - 1)
+    last = len(shape) - 1
+    return math.prod(fast_length(n + k - 1, real=a == last) for a, (n, k) in enumerate(zip(shape, kernel, strict=True)))
 
 
 def reach(psf: NDArray[np.floating]) -> tuple[int, ...]:
@@ -136,19 +172,28 @@ def reach(psf: NDArray[np.floating]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def default_overlap(psf: NDArray[np.floating], boundary: str = "free", *, far: bool = False) -> tuple[int, ...]:
+def default_overlap(
+    psf: NDArray[np.floating], boundary: str = "free", *, far: bool = False, wraps: bool = False
+) -> tuple[int, ...]:
     """Samples that a block should see beyond its core; more for a method that goes `far` in each iteration."""
     reaches = FAR if far else DARK if boundary == "zero" else REACHES
+    if wraps:
+        reaches = FAR_WRAPPED if far else max(reaches, WRAPPED)
     return tuple(math.ceil(reaches * max(1, r)) + SLACK for r in reach(psf))
 
 
 def given(
-    shape: Sequence[int], core: int | Sequence[int], overlap: Sequence[int], kernel: Sequence[int], padded: bool
+    shape: Sequence[int],
+    core: int | Sequence[int],
+    overlap: Sequence[int],
+    kernel: Sequence[int],
+    padded: bool,
+    wraps: bool = False,
 ) -> Plan:
     """The plan with cores of a given shape."""
     cores = per_axis(core, len(shape), "chunks", minimum=1)
     inside = tuple(min(c, n) for c, n in zip(cores, shape, strict=True))
-    return Plan(tuple(shape), inside, tuple(overlap), tuple(kernel), padded)
+    return Plan(tuple(shape), inside, tuple(overlap), tuple(kernel), padded, wraps)
 
 
 def best(
@@ -157,6 +202,7 @@ def best(
     kernel: Sequence[int],
     *,
     padded: bool,
+    wraps: bool = False,
     most: float,
     at_once: int = 1,
     volumes: int = 1,
@@ -176,8 +222,13 @@ def best(
     cores, grids, works, counts = [], [], [], []
     for a, u in enumerate(unit or (1,) * axes):
         n = shape[a]
-        tried = sorted({min(n, math.ceil(math.ceil(n / m) / u) * u) for m in _counts(max(1, n // SMALLEST))})
-        plans = [Plan((n,), (core,), (overlap[a],), (kernel[a],), padded) for core in tried]
+        even = {math.ceil(n / m) for m in _counts(max(1, n // SMALLEST))}
+        # And cores of blocks whose grid has a fast length: those within the volume, and those at its ends.
+        within = 2 * overlap[a] + (0 if wraps else kernel[a] - 1)
+        at_end = overlap[a] + kernel[a] - 1
+        fast = {fast_length(core + beside, real=a == axes - 1) - beside for core in even for beside in (within, at_end)}
+        tried = sorted({min(n, math.ceil(core / u) * u) for core in even | fast})
+        plans = [Plan((n,), (core,), (overlap[a],), (kernel[a],), padded, wraps, a < axes - 1) for core in tried]
         along = tuple(-1 if b == a else 1 for b in range(axes))
         cores.append(tried)
         grids.append(np.reshape([float(plan.grid) for plan in plans], along))
@@ -193,7 +244,7 @@ def best(
     near = np.where(cost <= 1.01 * cost.min(), number, np.inf)
     place = np.unravel_index(int(np.argmin(near)), near.shape)
     core = tuple(cores[a][i] for a, i in enumerate(place))
-    return Plan(tuple(shape), core, tuple(overlap), tuple(kernel), padded)
+    return Plan(tuple(shape), core, tuple(overlap), tuple(kernel), padded, wraps)
 
 
 def _product(factors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -28,11 +28,11 @@ from .workers import Workers
 
 SHARE = 0.6  # of the memory that is free, that blocks may take if nothing else is said
 UNKNOWN = 2.0**31  # bytes for a worker, where the system does not say what is free
-COPIES_BESIDE = 2  # of a block: its samples as they were read, and the result
+COPIES_BESIDE = 1  # of a block: its samples as they were read
 PILOTS = 4  # small blocks that are measured, at most
 NEAR = 0.9  # of the grid of the block that was measured: smaller ones are measured anew
 UNITS = (128, 64, 32, 1)  # sides that cores are tried to be whole multiples of
-LITTLE_MORE = 1.1  # times the least work, that larger pieces on disk are worth
+LITTLE_MORE = 1.04  # times the least work, that larger pieces on disk are worth
 
 
 class Limits(NamedTuple):
@@ -97,13 +97,10 @@ class Preparation:
 
     def _planned(self, pool: Workers) -> tuple[Plan, Pilot]:
         asked = self.asked
-        halo = asked.overlap
-        if halo is None:
-            far = "steps" in left_open(asked.function, asked.options)  # each reaches as far as seven plain ones
-            halo = planning.default_overlap(np.asarray(to_numpy(asked.psf)), asked.boundary, far=far)
+        halo = self._usual(wraps=asked.wraps) if asked.overlap is None else asked.overlap
         halo = (halo,) * asked.psf.ndim if isinstance(halo, int) else halo
         whole, limits = self._cut(asked.along, halo), self._limits(pool)
-        pilot = self._pilot(pool, whole)
+        pilot = self._pilot(pool, whole, limits)
         if not isinstance(asked.chunks, str):
             plan = self._cut(asked.chunks, halo)
         else:
@@ -112,19 +109,26 @@ class Preparation:
                 if plan.grid >= NEAR * pilot.grid:
                     break
                 # Small blocks have more beside the grid than larger ones, by which they were planned.
-                pilot = self._pilot(pool, plan)
+                pilot = self._pilot(pool, plan, limits)
                 plan = self._auto(whole, pilot, limits.wanted, pool.number)
         self._refuse_what_cannot_fit(plan, pilot, limits, pool)
         return plan, pilot
 
-    def _pilot(self, pool: Workers, plan: Plan) -> Pilot:
+    def _usual(self, *, wraps: bool) -> tuple[int, ...]:
+        asked = self.asked
+        far = "steps" in left_open(asked.function, asked.options)  # each reaches as far as seven plain ones
+        return planning.default_overlap(np.asarray(to_numpy(asked.psf)), asked.boundary, far=far, wraps=wraps)
+
+    def _pilot(self, pool: Workers, plan: Plan, limits: Limits) -> Pilot:
         shared = self._share(plan, {}, None)
-        found: Pilot = self._one(pool, measure, shared, pilot_job(plan, len(self.asked.batch)))
+        found: Pilot = self._one(pool, measure, shared, pilot_job(plan, self.asked.batch, limits.wanted))
         return found
 
     def _cut(self, core: int | Sequence[int], overlap: Sequence[int]) -> Plan:
         asked = self.asked
-        plan = planning.given(asked.along, core, overlap, asked.psf.shape, asked.periodic)
+        # In a halo that is shorter than usual, what comes in at ends that are taken to repeat would be felt.
+        wraps = asked.wraps and all(o >= u for o, u in zip(overlap, self._usual(wraps=False), strict=True))
+        plan = planning.given(asked.along, core, overlap, asked.psf.shape, asked.periodic, wraps)
         # What is all there is needs no halo: the function itself knows that the other end follows.
         return replace(plan, padded=False) if plan.number == 1 and asked.told is not None else plan
 
@@ -181,12 +185,17 @@ class Preparation:
         return float(math.prod(self.asked.shape) * np.dtype(self.asked.dtype).itemsize)
 
     def _bytes(self, plan: Plan, pilot: Pilot) -> float:
-        return pilot.bytes_of(plan, COPIES_BESIDE, np.dtype(self.asked.dtype).itemsize)
+        return pilot.bytes_of(plan.grid) + self._beside * math.prod(plan.outer)
+
+    @property
+    def _beside(self) -> float:
+        return float(COPIES_BESIDE * np.dtype(self.asked.dtype).itemsize)
 
     def _auto(self, whole: Plan, pilot: Pilot, allowed: float, at_once: int) -> Plan:
         """The plan of least work, in pieces that suit the disk where that costs little."""
-        most = allowed / (np.dtype(self.asked.dtype).itemsize * (pilot.copies + COPIES_BESIDE))
-        units: list[tuple[int, ...]] = [tuple(min(side, n) for n in whole.shape) for side in UNITS]
+        most = pilot.largest(allowed, self._beside)
+        stored = self.asked.path is not None and self.asked.path.suffix.lower() == ".zarr"
+        units = [tuple(min(side, n) for n in whole.shape) for side in (UNITS if stored else (1,))]
         if isinstance(self.asked.volume, Volume) and self.asked.volume.pieces is not None:
             units.insert(0, tuple(self.asked.volume.pieces[a] for a in self.asked.spatial))
         plans, smallest = [], math.inf
@@ -198,6 +207,7 @@ class Preparation:
                         whole.overlap,
                         whole.kernel,
                         padded=self.asked.periodic,
+                        wraps=whole.wraps,
                         most=most,
                         at_once=at_once,
                         volumes=math.prod(self.asked.batch),
@@ -207,7 +217,7 @@ class Preparation:
             except planning.TooLittleError as error:
                 smallest = min(smallest, error.smallest)
         if not plans:
-            need = smallest * np.dtype(self.asked.dtype).itemsize * (pilot.copies + COPIES_BESIDE)
+            need = pilot.bytes_of(smallest) + self._beside * smallest
             raise MemoryError(
                 f"the smallest block takes {in_words(need)} and a worker has {in_words(allowed)}; pass more "
                 "memory, fewer workers, a smaller overlap, or a PSF that is cropped"
@@ -234,8 +244,7 @@ class Preparation:
         return {
             "bytes a worker": self._bytes(plan, pilot),
             "seconds": pilot.seconds / pilot.grid * grid * rounds,
-            "copies": pilot.copies,
-            "pilot": {"seconds": pilot.seconds, "grid": pilot.grid, "threads": pilot.threads},
+            "pilot": pilot._asdict(),
         }
 
     def _chosen(self, plan: Plan, pool: Workers) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,7 @@ class Request:
         self.psf = floating(psf, "psf", moderate=True)
         self.boundary = choice(boundary, BOUNDARIES, "boundary")
         self.told = self._told()
+        self.wraps = self.told is not None and _for_each_axis(parameters(function).get("boundary"))
         self.periodic = self.boundary == "periodic"
         self.memory = None if memory is None else number(memory, "memory", above=0.0)
         self._take_volume(volume, channel_axis)
@@ -149,6 +151,11 @@ class Request:
         """
         if self.path is not None and os.path.lexists(self.path) and not self.overwrite:
             raise FileExistsError(f"{self.path} exists; pass another name, or overwrite")
+
+
+def _for_each_axis(parameter: inspect.Parameter | None) -> bool:
+    """Whether a parameter takes a sequence, by its annotation."""
+    return parameter is not None and "Sequence" in str(parameter.annotation)
 
 
 def _place(array: Any) -> Path | None:

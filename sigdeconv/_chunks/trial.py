@@ -5,21 +5,25 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _parallel
+from .._fft import fast_length
 from .._memory import peak_of
-from . import plan as planning
 from .block import Job, Shared, Work, apply, read, restore, tried
-from .plan import Plan
+from .plan import Plan, Region
 
 PILOT = 96  # samples along the sides of the block that is measured, at least; of smaller ones each takes longer
+PILOTS = 300  # so many of it take the time of the whole, where that is longer
+LARGEST = 2e6  # samples, of which a block is never measured that is larger
+ROOM = 400  # bytes a sample, that a block may take that is larger than the least
 AGAIN = 2.0  # seconds, within which it is measured again: the first call loads modules, and is watched
 ROUNDS = 3  # how often, at most; the quickest counts
 TENSOR_COPIES = 14  # of the FFT grid: what Richardson-Lucy takes on tensors, whose memory is not counted here
+NEARLY = 0.9  # of a grid: half of a block has less, unless the PSF is most of it
 SIDE = 32  # samples along the sides of the parts whose contrast is compared
 SAMPLED = 64  # blocks that are looked at, to find the one that parameters are chosen on
 AUTOMATIC = ("balance", "weight", "sigma", "num_iter", "steps")  # parameters that a method chooses where they are None
@@ -27,24 +31,41 @@ MEASURED = (True, "conjugate")  # what `accelerate` is where steps are measured 
 
 
 class Pilot(NamedTuple):
-    """What a small block took."""
+    """What a small block took. Time and memory of others follow: of smaller ones in proportion, of larger ones more.
+
+    What a method works on piece by piece, so that it fits the cache, does not grow with the block.
+    """
 
     seconds: float
     grid: float  #: samples of its FFT grid
-    copies: float  #: of that grid, in memory
+    taken: float  #: bytes
+    more: float  #: bytes, for each sample that a larger grid has
     threads: int  #: that worked on it
 
-    def bytes_of(self, plan: Plan, beside: float, itemsize: int) -> float:
-        """What the largest block of a plan will take, with `beside` more copies of the block itself."""
-        return itemsize * (self.copies * plan.grid + beside * math.prod(plan.outer))
+    def bytes_of(self, grid: float) -> float:
+        """What a block of another grid takes."""
+        if grid <= self.grid:
+            return self.taken * grid / self.grid
+        return self.taken + self.more * (grid - self.grid)
+
+    def largest(self, allowed: float, beside: float) -> float:
+        """Samples of the largest grid in so many bytes, of which `beside` a sample are taken by something else."""
+        small = allowed / (self.taken / self.grid + beside)
+        if small <= self.grid:
+            return small
+        return (allowed - self.taken + self.more * self.grid) / (self.more + beside)
 
 
-def pilot_job(plan: Plan, batch: int) -> Job:
-    """The small block: in the middle of the volume, and no larger than the blocks of the plan."""
-    side = [min(o, n, max(2 * k, PILOT)) for o, n, k in zip(plan.outer, plan.shape, plan.kernel, strict=True)]
+def pilot_job(plan: Plan, batch: Sequence[int], allowed: float) -> Job:
+    """The small block: in the middle of the volume, no larger than the plan's, and of few of the `allowed` bytes."""
+    least = [max(2 * k, PILOT) for k in plan.kernel]
+    most = min(math.prod(plan.shape) * math.prod(batch) / PILOTS, LARGEST, allowed / ROOM)
+    longer = max(1.0, (most / math.prod(least)) ** (1 / len(least)))
+    wanted = (fast_length(round(longer * n)) for n in least)
+    side = [min(sides) for sides in zip(plan.outer, plan.shape, wanted, strict=True)]
     start = [(n - s) // 2 for n, s in zip(plan.shape, side, strict=True)]
     region = tuple(slice(b, b + s) for b, s in zip(start, side, strict=True))
-    return Job(-1, (0,) * batch, (0,) * len(plan.shape), region)
+    return Job(-1, (0,) * len(batch), (0,) * len(plan.shape), region)
 
 
 def measure(shared: Shared, job: Job) -> Pilot:
@@ -53,23 +74,42 @@ def measure(shared: Shared, job: Job) -> Pilot:
         job = job.carrying(shared)
     assert job.samples is not None
     samples, region = job.samples, job.seen(shared.plan)
-    grid = planning.samples(samples.shape, shared.plan.kernel)
-    began = time.perf_counter()
-    copies = float(TENSOR_COPIES)
+    grid, itemsize = float(shared.plan.grid_of(region)), np.dtype(shared.dtype).itemsize
+    began = since = time.perf_counter()
     if shared.device is None:
-        (_, taken), _ = tried(shared.retries, lambda: peak_of(lambda: apply(shared, samples, job.parts, region)))
-        copies = taken / (grid * np.dtype(shared.dtype).itemsize)
+        taken = _taken(shared, samples, job.parts, region)
     else:
+        taken = TENSOR_COPIES * grid * itemsize
         apply(shared, samples, job.parts, region)
     seconds = time.perf_counter() - began
-    since = began
+    more = taken / grid if shared.device is not None else _more(shared, job, samples, region, taken)
     for _ in range(ROUNDS):
         began = time.perf_counter()
         if began - since > AGAIN:
             break
         apply(shared, samples, job.parts, region)
         seconds = min(seconds, time.perf_counter() - began)
-    return Pilot(seconds, float(grid), copies, _parallel.workers())
+    return Pilot(seconds, grid, taken, more, _parallel.workers())
+
+
+def _taken(shared: Shared, samples: Any, parts: Mapping[str, Any], region: Region) -> float:
+    (_, taken), _ = tried(shared.retries, lambda: peak_of(lambda: apply(shared, samples, parts, region)))
+    return taken
+
+
+def _more(shared: Shared, job: Job, samples: Any, region: Region, taken: float) -> float:
+    """Bytes for each sample that a larger grid has: what half of the block takes less."""
+    axis = int(np.argmax(samples.shape))
+    half = samples.shape[axis] // 2
+    cut = (slice(None),) * axis + (slice(half),)
+    start = region[axis].start
+    smaller = tuple(slice(start, start + half) if a == axis else r for a, r in enumerate(region))
+    grid, least = shared.plan.grid_of(region), shared.plan.grid_of(smaller)
+    if least >= NEARLY * grid:
+        return taken / grid
+    parts = {name: part[cut] for name, part in job.parts.items()}
+    more = (taken - _taken(shared, np.ascontiguousarray(samples[cut]), parts, smaller)) / (grid - least)
+    return more if 0 < more < taken / grid else taken / grid
 
 
 def parameters(function: Work) -> Mapping[str, inspect.Parameter]:

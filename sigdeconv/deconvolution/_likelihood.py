@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._array import Array, namespace, scalar
 from .._parallel import each, total
-from ..convolution import Convolution
+from ..convolution import Convolution, along_axes
 from ..differences import curvature
 from ..varying import VaryingConvolution
 from ._damping import damped_gap
@@ -106,26 +106,21 @@ class PoissonLikelihood:
     def sensitivity(self, *, exact: bool) -> tuple[Array, ...]:
         """Factors whose product is ``A^H w``, or close to it where `exact` is not asked for.
 
-        The approximation is the product of what the PSF's marginals give on each axis: it takes no memory.
+        The approximation is the product of what the PSF's marginals give on each axis: it takes no memory. Nor does the
+        exact one along periodic axes, where it is the same all along.
         """
         blur, d, xp = self.blur, self.wd, namespace(self.wd)
-        varies = isinstance(blur, VaryingConvolution)
-        if exact or self.weighted or varies or not isinstance(blur, Convolution) or blur.psf is None:
-            ones = xp.ones(blur.shape, dtype=d.dtype, device=d.device) if not self.weighted else self.w
+        sole = blur if isinstance(blur, Convolution) and not isinstance(blur, VaryingConvolution) else None
+        even = () if sole is None or self.weighted else _even_axes(sole)
+        if sole is not None and even and exact:
+            return (_along_others(sole, even, d),)
+        if exact or self.weighted or sole is None or sole.psf is None:
+            ones = self.w if self.weighted else xp.ones((1,) * blur.ndim, dtype=d.dtype, device=d.device)
             s = blur.adjoint(xp.broadcast_to(ones, (*ones.shape[: ones.ndim - blur.ndim], *blur.shape)))
             return (s if self.weighted else xp.reshape(s, (1,) * (d.ndim - blur.ndim) + blur.domain_shape),)
         factors = []
         for i in range(blur.ndim):
-            others = tuple(j for j in range(blur.ndim) if j != i)
-            marginal = xp.sum(blur.psf, axis=others) if others else blur.psf
-            line = Convolution(
-                marginal,
-                blur.shape[i],
-                boundary=blur.boundary,
-                stride=blur.stride[i],
-                center=blur.center[i],
-                domain_shape=blur.domain_shape[i],
-            )
+            line = _marginal(sole, (i,))
             s = line.adjoint(xp.ones(blur.shape[i], dtype=d.dtype, device=d.device))
             shape = (1,) * (d.ndim - blur.ndim + i) + (-1,) + (1,) * (blur.ndim - 1 - i)
             factors.append(xp.reshape(s, shape) / (self.gain if i else 1.0))
@@ -139,6 +134,37 @@ class PoissonLikelihood:
             return None
         bend = curvature(x, self.blur.ndim, self.edge)
         return each(lambda bend: -self.tv_weight * bend, bend, out=bend)
+
+
+def _even_axes(blur: Convolution) -> tuple[int, ...]:
+    """Axes along which every sample of the scene is seen as much as the others."""
+    boundaries = along_axes(blur.boundary, blur.ndim)
+    return tuple(i for i, (b, s) in enumerate(zip(boundaries, blur.stride, strict=True)) if b == "periodic" and s == 1)
+
+
+def _along_others(blur: Convolution, even: Sequence[int], like: Array) -> Array:
+    """``A^H 1``, of size one on the `even` axes and those of the batch."""
+    xp = namespace(like)
+    others = [i for i in range(blur.ndim) if i not in even]
+    shape = [1] * like.ndim
+    if not others:
+        return xp.ones(tuple(shape), dtype=like.dtype, device=like.device) * xp.real(blur.otf[(0,) * blur.ndim])
+    rest = _marginal(blur, others)
+    for i, n in zip(others, rest.domain_shape, strict=True):
+        shape[i - blur.ndim] = n
+    return xp.reshape(rest.adjoint(xp.ones(rest.shape, dtype=like.dtype, device=like.device)), tuple(shape))
+
+
+def _marginal(blur: Convolution, axes: Sequence[int]) -> Convolution:
+    """What a blur does along some axes to a scene that is the same all along the others."""
+    others = tuple(i for i in range(blur.ndim) if i not in axes)
+    boundaries = along_axes(blur.boundary, blur.ndim)
+    shape, stride, center, domain = (
+        [values[i] for i in axes] for values in (blur.shape, blur.stride, blur.center, blur.domain_shape)
+    )
+    psf = namespace(blur.psf).sum(blur.psf, axis=others) if others else blur.psf
+    boundary = [boundaries[i] for i in axes]
+    return Convolution(psf, shape, boundary=boundary, stride=stride, center=center, domain_shape=domain)
 
 
 def em_step(problem: PoissonLikelihood, *, exact: bool) -> tuple[Any, tuple[Array, ...]]:
@@ -164,7 +190,12 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
     xp, blur = namespace(x), problem.blur
     em, s = em_step(problem, exact=True)
     dark, alpha, k = problem.dark, xp.zeros_like(problem.mean), 0
-    previous = last = gap = g = spare = None
+    previous = last = gap = g = None
+    frugal = rule == "none" and problem.tv_weight == 0
+    room = blur.workspace(x) if frugal and isinstance(blur, Convolution) else None
+    work: dict[str, Array] = {}
+    if room is not None:
+        work["work"], gap = room
 
     def ahead(x: Array, previous: Array, alpha: Array, dark: Array) -> Array:
         return xp.maximum(x + alpha * (x - previous), dark)
@@ -175,13 +206,12 @@ def extrapolated(problem: PoissonLikelihood, x: Array, *, rule: str) -> Iterator
     while True:
         k += 1
         y = x if previous is None else each(ahead, x, previous, alpha, dark, out=previous)
-        gap = blur.forward(y, out=gap, then=problem.gap())
-        prior = problem.prior(y)
-        if rule == "none" and prior is None:
-            # Two buffers in turn: the old estimate is read until the new one is whole.
-            x, spare = blur.adjoint(gap, out=spare, then=(update, x, dark, *s)), x
+        gap = blur.forward(y, out=gap, then=problem.gap(), **work)
+        if frugal:
+            x = blur.adjoint(gap, out=x, then=(update, x, dark, *s), **work)
             yield x
             continue
+        prior = problem.prior(y)
         g = blur.adjoint(gap, out=g)
         if prior is not None:
             g = each(lambda g, prior: g + prior, g, prior, out=g)

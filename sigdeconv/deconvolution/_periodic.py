@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _fft
 from .._array import Array, choice, namespace
-from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
+from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf, sole_boundary
 
 SEAM = 4  # samples past all that the frame sees, so that the ends of the scene need not meet within what it does see
 
@@ -42,7 +42,7 @@ class Periodic:
                 )
             if set(blur.stride) != {1}:
                 raise ValueError(f"psf is a Convolution of stride {blur.stride}; a closed form needs stride 1")
-            boundary, center = blur.boundary, blur.center
+            boundary, center = sole_boundary(blur), blur.center
             if blur.psf is None:
                 return cls(image, blur.transfer_like(image), blur.shape, blur.grid, False)
             psf = blur.psf

@@ -16,7 +16,7 @@ import numpy as np
 from .. import _fft
 from .._array import Array, choice, namespace, scalar
 from .._parallel import each, total
-from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
+from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf, sole_boundary
 from ..differences import gradient, gradient_adjoint, laplacian
 from ..varying import VaryingConvolution
 from ._krylov import Map
@@ -65,7 +65,7 @@ class Scene:
                     f"image has shape {tuple(image.shape)} but the Convolution observes {blur.shape}; "
                     "build it for this shape"
                 )
-            boundary = blur.boundary
+            boundary = sole_boundary(blur)
         samples = blur.psf if blur is not None else psf
         by_otf = blur is not None and samples is None
         kernel: Any = None if by_otf else psf_for(samples, image, signed=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from .._array import Array, namespace, scalar
 from .._parallel import each, total
-from ..convolution import Convolution, blind_to_mean, psf_to_otf
+from ..convolution import Convolution, along_axes, blind_to_mean, psf_to_otf
 from ..varying import VaryingConvolution
 from ._varying import local_psfs, of_magnitudes
 
@@ -23,7 +23,7 @@ def power_bound(blur: Convolution) -> float:
     Schur's test bounds it by the largest row sum times the largest column sum of ``|A|``. Where nothing is mirrored, a
     blur is also part of a circular convolution, whose norm is the largest modulus of its transfer function.
     """
-    xp, psf = namespace(blur.otf), blur.psf
+    xp, psf, boundaries = namespace(blur.otf), blur.psf, along_axes(blur.boundary, blur.ndim)
     if psf is None:
         return float(xp.max(xp.abs(blur.otf))) ** 2 * (1 + ROUNDING)
     size = xp.abs(psf)
@@ -43,10 +43,13 @@ def power_bound(blur: Convolution) -> float:
     bound = float(xp.max(rows)) * float(xp.max(columns))
     if isinstance(blur, VaryingConvolution):
         pass
-    elif blur.boundary in ("free", "zero"):
-        bound = min(bound, float(xp.max(xp.abs(blur.otf))) ** 2)
-    elif blur.boundary == "periodic":
-        otf = psf_to_otf(psf, blur.domain_shape, center=blur.center)
+    elif "periodic" not in boundaries:
+        bound = min(bound, float(xp.max(xp.abs(blur.otf))) ** 2) if "reflect" not in boundaries else bound
+    elif not {"reflect", "zero"} & {*boundaries}:
+        periods = [
+            n if b == "periodic" else g for n, g, b in zip(blur.domain_shape, blur.grid, boundaries, strict=True)
+        ]
+        otf = psf_to_otf(psf, periods, center=blur.center)
         bound = min(bound, float(xp.max(xp.abs(otf))) ** 2)
     return bound * (1 + ROUNDING)
 
@@ -114,9 +117,9 @@ def growth(blur: Convolution, step: float) -> tuple[float, float]:
         otfs = [blur.otf]
     else:
         # Mirrored and dark scenes are made of half-periods of the frame, too.
-        periods = 1 if blur.boundary == "periodic" else 2
+        periods = [1 if b == "periodic" else 2 for b in along_axes(blur.boundary, blur.ndim)]
         psfs = local_psfs(blur) if isinstance(blur, VaryingConvolution) else [blur.psf]
-        grid = [periods * n for n in blur.domain_shape]
+        grid = [p * n for p, n in zip(periods, blur.domain_shape, strict=True)]
         otfs = [psf_to_otf(psf, grid, center=blur.center) for psf in psfs]
     xp = namespace(otfs[0])
     factors = [float(xp.max(xp.abs(1 - step * otf))) for otf in otfs]

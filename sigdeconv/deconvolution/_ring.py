@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import _fft
 from .._array import Array, choice, namespace
-from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf
+from ..convolution import BOUNDARIES, Convolution, psf_for, signed_otf, sole_boundary
 from ..varying import VaryingConvolution
 from ._periodic import SEAM, continued
 from ._varying import around, average_otf
@@ -51,7 +51,7 @@ class Ring:
                     f"image has shape {tuple(image.shape)} but the Convolution observes {psf.shape}; "
                     "build it for this shape"
                 )
-            boundary, center, stride, kernel = psf.boundary, psf.center, psf.stride, psf.psf
+            boundary, center, stride, kernel = sole_boundary(psf), psf.center, psf.stride, psf.psf
             if kernel is None:
                 otf = psf.transfer_like(image)
                 return cls._around(image, otf, psf.grid, psf.shape, psf.frame, (1,) * psf.ndim, None, weights)

@@ -20,7 +20,7 @@ from .._array import (
 )
 from .._iterate import Callback, Iteration
 from .._parallel import total
-from ..convolution import BOUNDARIES, Convolution, psf_for
+from ..convolution import BOUNDARIES, Convolution, psf_for, sole_boundary
 from ._krylov import after, conjugate_gradients
 from ._past_frame import ENOUGH, PastFrame
 from ._periodic import Periodic, continued
@@ -219,7 +219,7 @@ def _wiener(
     image: Array, psf: Array | Convolution, balance: float | None, regularizer: str | Array | Convolution, boundary: str
 ) -> tuple[Array, float]:
     """The restoration and its balance."""
-    boundary = psf.boundary if isinstance(psf, Convolution) else choice(boundary, BOUNDARIES, "boundary")
+    boundary = sole_boundary(psf) if isinstance(psf, Convolution) else choice(boundary, BOUNDARIES, "boundary")
     if boundary == "periodic" or (boundary == "reflect" and _even(psf)):
         problem = Periodic.of(image, psf, boundary)
         rough = roughness(image, problem.grid, regularizer)

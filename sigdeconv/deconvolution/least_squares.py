@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .._array import Array, channels_to_batch, choice, floating, namespace, number, require_moderate, shown
 from .._iterate import Callback, checked_num_iter, iterate
-from ..convolution import Convolution, operator
+from ..convolution import Convolution, along_axes, operator
 from ..varying import VaryingConvolution
 from ._edge_restoration import checked_bounds, trust
 from ._krylov import after, conjugate_gradients, projected_newton
@@ -271,7 +271,7 @@ def landweber(
     sigma: float | None = None,
     weights: Array | None = None,
     bounds: tuple[float | None, float | None] | None = None,
-    boundary: str = "free",
+    boundary: str | Sequence[str] = "free",
     tol: float = 0.0,
     callback: Callback | None = None,
     channel_axis: int | None = None,
@@ -301,8 +301,9 @@ def landweber(
         Trust in each pixel, broadcast against `image`: 0 for bad pixels (which may then hold anything, NaN too).
     bounds : (float or None, float or None), optional
         What no sample of the scene falls below or exceeds: projected Landweber.
-    boundary : {"free", "periodic", "zero", "reflect"}
-        What the scene does past the frame; "free", unknown, is right for nearly every camera. See `Convolution`.
+    boundary : {"free", "periodic", "zero", "reflect"} or sequence of these
+        What the scene does past the frame, on all axes or each; "free", unknown, is right for nearly every camera. See
+        `Convolution`.
     tol : float
         Stop when an iteration changes the estimate by less than this, relative to its norm.
     callback : callable, optional
@@ -380,7 +381,7 @@ def van_cittert(
     step: float | None = None,
     sigma: float | None = None,
     bounds: tuple[float | None, float | None] | None = None,
-    boundary: str = "free",
+    boundary: str | Sequence[str] = "free",
     tol: float = 0.0,
     callback: Callback | None = None,
     channel_axis: int | None = None,
@@ -403,10 +404,10 @@ def van_cittert(
         Standard deviation of the noise, in units of `image`, for the rules that stop; estimated where it is not given.
     bounds : (float or None, float or None), optional
         What no sample falls below or exceeds, as in Jansson's variant.
-    boundary : {"free", "periodic", "zero", "reflect"}
-        What the scene does past the frame. Residual and scene must have the same samples, so that nothing can be
-        unknown past the frame: with "free" the scene, and with it each correction, is continued by its mirror image.
-        (The rule that stops believes in a free frame then.)
+    boundary : {"free", "periodic", "zero", "reflect"} or sequence of these
+        What the scene does past the frame, on all axes or each. Residual and scene must have the same samples, so that
+        nothing can be unknown past the frame: with "free" the scene, and with it each correction, is continued by its
+        mirror image. (The rule that stops believes in a free frame then.)
     tol : float
         Stop when an iteration changes the estimate by less than this, relative to its norm.
     callback : callable, optional
@@ -550,8 +551,10 @@ def _square(blur: Convolution) -> Convolution:
             f"psf is a Convolution of stride {blur.stride}, but van_cittert adds the residual to the scene, sample by "
             "sample; use landweber"
         )
-    if blur.boundary != "free":
+    boundaries = along_axes(blur.boundary, blur.ndim)
+    if "free" not in boundaries:
         return blur
     if isinstance(blur, VaryingConvolution):
         return with_boundary(blur, "reflect")
-    return Convolution(blur.psf, blur.shape, boundary="reflect", center=blur.center)
+    mirrored = ["reflect" if b == "free" else b for b in boundaries]
+    return Convolution(blur.psf, blur.shape, boundary=mirrored, center=blur.center)

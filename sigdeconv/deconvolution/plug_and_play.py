@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def plug_and_play(
     strength: float = 1.0,
     algorithm: str = "hqs",
     num_iter: int | None = None,
-    boundary: str = "free",
+    boundary: str | Sequence[str] = "free",
     tol: float = 0.0,
     callback: Callback | None = None,
     channel_axis: int | None = None,
@@ -68,8 +68,8 @@ def plug_and_play(
         data and denoiser disagree about. With the collaborative filter the latter gives 0.5 dB less on photographs.
     num_iter : int, optional
         Steps of the schedule. None takes 30 with the collaborative filter and 8 with a denoiser that is passed.
-    boundary : {"free", "periodic", "zero", "reflect"}
-        What lies past the frame. See `Convolution`.
+    boundary : {"free", "periodic", "zero", "reflect"} or sequence of these
+        What lies past the frame, on all axes or each. See `Convolution`.
     tol : float
         Stop when an iteration changes the estimate by less than this, relative to its norm.
     callback : callable, optional

@@ -31,7 +31,7 @@ def richardson_lucy(
     *,
     num_iter: int | None = 10,
     stopping: str | Stopping | None = None,
-    boundary: str = "free",
+    boundary: str | Sequence[str] = "free",
     accelerate: bool | str = True,
     background: float | Array = 0.0,
     weights: Array | None = None,
@@ -60,8 +60,9 @@ def richardson_lucy(
         How they are chosen (see `Stopping`): "risk" if `num_iter` is None. With `num_iter` given as well, that is the
         most. The result is the estimate of the iteration that the callback last saw as ``chosen["num_iter"]``; of data
         without noise, where it no longer moves (``chosen["settled"]``) or after 1000.
-    boundary : {"free", "periodic", "zero", "reflect"}
-        What the scene does past the frame; "free", unknown, is right for nearly every camera. See `Convolution`.
+    boundary : {"free", "periodic", "zero", "reflect"} or sequence of these
+        What the scene does past the frame, on all axes or each; "free", unknown, is right for nearly every camera. See
+        `Convolution`.
     accelerate : bool or {"conjugate", "biggs-andrews", "heavy-ball"}
         True means "conjugate"; False gives the iteration of the papers. An unmatched back-projector is an acceleration
         itself: with it True means a line search that lets the likelihood only rise, False again the paper's iteration.
@@ -201,6 +202,7 @@ def richardson_lucy(
     else:
         listened = told if callback is not None else None  # to tell steps costs a GPU a pause in each iteration
         climb = conjugate(problem, x, given, listened) if rule == "conjugate" else extrapolated(problem, x, rule=rule)
+    del x  # the iteration's own
     frame = (..., *blur.frame)
     result = iterate(
         climb if watch is None else watch.steps(climb),
@@ -214,6 +216,9 @@ def richardson_lucy(
     )
     if watch is not None:
         result = channels_back(watch.best[frame])
+    del climb  # and its buffers, before there is one more array
+    if blur.domain_shape == blur.shape:
+        return result
     return xp.asarray(result, copy=True)  # not a view that keeps the whole domain alive
 
 
