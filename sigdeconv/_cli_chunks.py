@@ -132,11 +132,9 @@ def introduction(progress: ChunkProgress) -> Iterator[str]:
     if progress.done:
         yield f"{progress.done} of {progress.total} pieces are there from an interrupted run"
     size, halo = ("x".join(map(str, chunks[name])) for name in ("core", "overlap"))
-    pieces = "pieces" if progress.total > 1 else "piece"
-    yield (
-        f"{progress.total} {pieces} of {size} with {halo} around, {workers} at a time, "
-        f"{in_words(report['estimate']['bytes a worker'])} each; about {duration(progress.remaining)}"
-    )
+    cut = f"{progress.total} pieces of {size} with {halo} around, {workers} at a time, "
+    each = f"{in_words(report['estimate']['bytes a worker'])}" + (" each" if progress.total > 1 else "")
+    yield f"{cut if progress.total > 1 else '1 piece, '}{each}; about {duration(progress.remaining)}"
     if chunks["wasteful"]:
         yield (
             f"warning: the pieces are small beside what they overlap: {chunks['work']:.1f} times the work of the "

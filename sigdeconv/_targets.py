@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from . import _multiscale
 from ._formats import default_axes
 from ._memory import in_words
-from ._volumes import ARRAYS, SPACING, ZARRS, Region, Volume, zarr_library
+from ._volumes import ARRAYS, SPACING, ZARRS, Region, Volume, in_parts, zarr_library
 
 PIECE = 128  # samples along the sides of the pieces in which a Zarr array is stored
 
@@ -156,8 +156,13 @@ class Target:
             import tifffile
 
             mapped = tifffile.memmap(self.working, mode="r+").reshape(self.shape)
-        mapped[region] = samples
-        mapped.flush()  # what is marked as done should outlive a power cut
+        where = {"offset": mapped.offset, "dtype": mapped.dtype, "shape": self.shape}
+        parts = list(in_parts(region, mapped))
+        del mapped
+        for part, inside in parts:
+            np.memmap(self.working, mode="r+", **where)[part] = samples[inside]
+        with open(self.working, "r+b") as file:
+            os.fsync(file.fileno())  # what is marked as done should outlive a power cut
 
     def finish(self) -> None:
         """Give it its name."""

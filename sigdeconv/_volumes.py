@@ -7,7 +7,7 @@ to a worker. What is written is a `_targets.Target`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +23,7 @@ Region = tuple[slice | int, ...]
 
 TIFFS, ARRAYS, ZARRS = (".tif", ".tiff"), (".npy",), (".zarr",)
 SPACING = "spacing"  # the attribute of a plain Zarr array that holds its voxel size in micrometres
+MAPPED = 1 << 25  # bytes of a file that are mapped at a time
 KINDS = (*ZARRS, *TIFFS, *ARRAYS)
 
 
@@ -198,7 +199,8 @@ def _opened(path: str, changed: int) -> Any:
 class _Mapped:
     """Samples that lie in a file as they lie in memory.
 
-    It is mapped only while it is read: what a mapping has shown counts as this process's memory as long as it lasts.
+    It is mapped only while it is read, and a part at a time: what a mapping has shown counts as this process's memory
+    as long as it lasts.
     """
 
     def __init__(self, path: str, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...], order: str = "C") -> None:
@@ -206,7 +208,26 @@ class _Mapped:
         self.where["order"] = order
 
     def __getitem__(self, region: Region) -> Any:
-        return np.array(np.memmap(mode="r", **self.where)[region])
+        mapped = np.memmap(mode="r", **self.where)
+        found = np.empty(mapped[region].shape, mapped.dtype)
+        for part, inside in in_parts(region, mapped):
+            found[inside] = np.memmap(mode="r", **self.where)[part]
+        return found
+
+
+def in_parts(region: Any, mapped: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
+    """A region of a file that is mapped, in parts that lie near each other, and where in the region each is."""
+    region = region if isinstance(region, tuple) else (region,)
+    first = next((i for i, r in enumerate(region) if isinstance(r, slice)), None)
+    plain = all(isinstance(r, (int, np.integer)) or (isinstance(r, slice) and r.step in (None, 1)) for r in region)
+    if first is None or not plain or not mapped.flags.c_contiguous:
+        yield region, ...
+        return
+    start, stop, _ = region[first].indices(mapped.shape[first])
+    step = max(1, MAPPED // mapped.strides[first])
+    for low in range(start, stop, step):
+        high = min(low + step, stop)
+        yield (*region[:first], slice(low, high), *region[first + 1 :]), slice(low - start, high - start)
 
 
 class _Scattered:

@@ -56,8 +56,8 @@ def map_chunks(
         lengths.
     overlap : int or sequence of int, optional
         Samples that a block sees beyond what is kept of it, on each side, or a few more. By default 3.3 times as far as
-        99.9 % of the PSF's light reach and seven samples more, for conjugate steps 5.2 times; half of that for functions
-        that take one boundary for all axes.
+        99.9 % of the PSF's light reach and seven samples more, for conjugate steps 5.2 times; for functions that take
+        one boundary for all axes 1.6 times.
     boundary : {"free", "zero", "reflect", "periodic"}
         What the scene does past the volume, as the function understands it. Where a block ends within the volume its
         scene goes on, whatever is said here.

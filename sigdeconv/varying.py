@@ -193,6 +193,11 @@ class VaryingConvolution(Convolution):
                 f"psfs has {psfs.ndim} dimensions; 2, 4 or 6 are wanted: the axes of the mesh, then those of a PSF"
             )
         ndim = psfs.ndim // 2
+        if isinstance(shape, Sequence) and len(shape) != ndim:
+            raise ValueError(
+                f"psfs has {psfs.ndim} dimensions, half of them of the mesh and half of a PSF, but shape has "
+                f"{len(shape)} entries; for a {len(shape)}-D image pass psfs of {2 * len(shape)} dimensions"
+            )
         frame = per_axis(shape, ndim, "shape", minimum=1)
         choice(interpolation, INTERPOLATIONS, "interpolation")
         nodes = _positions(positions, psfs.shape[:ndim], frame)

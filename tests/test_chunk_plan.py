@@ -32,20 +32,44 @@ def cuts(draw, largest=60):
 
 
 @quick
-@given(cuts(), st.booleans())
-def test_cores_tile_the_volume_and_halos_surround_them(cut, padded):
+@given(cuts(), st.booleans(), st.booleans())
+def test_cores_tile_the_volume_and_halos_surround_them(cut, padded, wraps):
     shape, core, overlap, kernel = cut
-    plan = planning.given(shape, core, overlap, kernel, padded)
+    plan = planning.given(shape, core, overlap, kernel, padded, wraps)
     seen = np.zeros(shape, int)
     blocks = list(plan.blocks())
     assert len(blocks) == plan.number == math.prod(plan.counts)
     for block in blocks:
         seen[block.core] += 1
         for c, o, i, h, n in zip(block.core, block.outer, block.inside, overlap, shape, strict=True):
-            assert o.start == (c.start - h if padded else max(0, c.start - h))
-            assert o.stop == (c.stop + h if padded else min(n, c.stop + h))
+            low, high = (c.start - h, c.stop + h) if padded else (max(0, c.start - h), min(n, c.stop + h))
+            if wraps:  # to a fast length
+                assert o.start <= low
+                assert o.stop >= high
+                assert padded or (o.start >= 0 and o.stop <= n)
+                assert o.stop - o.start <= fast_length(high - low)
+            else:
+                assert (o.start, o.stop) == (low, high)
             assert (o.start + i.start, o.start + i.stop) == (c.start, c.stop)
     assert (seen == 1).all()
+
+
+@quick
+@given(cuts(), st.booleans())
+def test_where_a_scene_repeats_the_grid_is_the_block(cut, padded):
+    plan = planning.given(*cut, padded, True)
+    for block in plan.blocks():
+        ends = plan.ends(block.outer)
+        grid = 1
+        for axis, (o, n, k, end) in enumerate(zip(block.outer, plan.shape, plan.kernel, ends, strict=True)):
+            assert end == (not padded and (o.start == 0 or o.stop == n))
+            psf = np.ones(k)
+            shape = (o.stop - o.start, 1) if axis < len(ends) - 1 else (o.stop - o.start,)
+            blur = sigdeconv.Convolution(
+                psf.reshape(-1, *(1,) * (len(shape) - 1)), shape, boundary="free" if end else "periodic"
+            )
+            grid *= blur.grid[0]
+        assert grid == plan.grid_of(block.outer) <= plan.grid
 
 
 @quick
@@ -60,12 +84,12 @@ def test_no_block_is_larger_than_the_plan_says(cut, padded):
 
 
 @quick
-@given(cuts(300), st.booleans(), st.integers(1, 4), st.floats(0.01, 1.2))
-def test_the_best_plan_keeps_to_the_memory(cut, padded, at_once, share):
+@given(cuts(300), st.booleans(), st.booleans(), st.integers(1, 4), st.floats(0.01, 1.2))
+def test_the_best_plan_keeps_to_the_memory(cut, padded, wraps, at_once, share):
     shape, unit, overlap, kernel = cut
     most = share * planning.samples(shape, kernel)
     try:
-        plan = planning.best(shape, overlap, kernel, padded=padded, most=most, at_once=at_once, unit=unit)
+        plan = planning.best(shape, overlap, kernel, padded=padded, wraps=wraps, most=most, at_once=at_once, unit=unit)
     except planning.TooLittleError as error:
         assert error.smallest > most  # noqa: PT017
         assume(False)
@@ -117,6 +141,8 @@ def test_the_overlap_follows_the_light_not_the_array():
     beyond = [samples - planning.SLACK for samples in wide]
     assert beyond[1] / beyond[0] == pytest.approx(13 / 3, abs=0.3)  # 99.9 % of the light: 13 samples, and 3
     assert planning.default_overlap(narrow, "zero") > planning.default_overlap(narrow)
+    assert planning.default_overlap(narrow, wraps=True) > planning.default_overlap(narrow)
+    assert planning.default_overlap(narrow, wraps=True, far=True) > planning.default_overlap(narrow, far=True)
     assert planning.reach(np.eye(1, 9, 4)) == (0, 0)
     # To both sides of the origin, n // 2.
     assert planning.reach(np.array([1.0, 0, 0, 0, 0, 0])) == (3,)

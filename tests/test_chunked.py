@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ import tifffile
 
 import sigdeconv as sd
 from sigdeconv import _memory
+from sigdeconv._chunks import plan as planning
+from sigdeconv._fft import fast_length
 from sigdeconv.chunked import ChunkProgress, ChunksEndedError, ChunksFailedError, map_chunks
 
 SAME = 1e-3  # of the peak: what chunked and unchunked may differ by
@@ -116,6 +119,63 @@ def test_every_boundary_is_the_methods_own(method, boundary):
     assert difference(map_chunks(method, IMAGE, PSF, chunks=35, boundary=boundary, **options).result, whole) < limit
     one = map_chunks(method, IMAGE, PSF, chunks=100, boundary=boundary, **options).result
     assert difference(one, whole) < 1e-5
+
+
+class Told:
+    """A method that notes what it is told of the ends of its blocks."""
+
+    def __init__(self, per_axis):
+        self.seen = {}
+        self.__signature__ = inspect.Signature(
+            [
+                inspect.Parameter("image", inspect.Parameter.POSITIONAL_ONLY),
+                inspect.Parameter("psf", inspect.Parameter.POSITIONAL_ONLY),
+                inspect.Parameter(
+                    "boundary",
+                    inspect.Parameter.KEYWORD_ONLY,
+                    annotation="str | Sequence[str]" if per_axis else "str",
+                ),
+            ]
+        )
+
+    def begin(self, progress):
+        """Forget the block on which time and memory were measured."""
+        if progress.done == 0:
+            self.seen.clear()
+
+    def __call__(self, image, psf, *, boundary):
+        self.seen[int(image[0, 0])] = boundary if isinstance(boundary, str) else tuple(boundary)
+        for axis, n in enumerate(image.shape):
+            assert boundary[axis] != "periodic" or fast_length(n, real=axis == 1) == n
+        return image
+
+
+@pytest.mark.parametrize("boundary", ["free", "zero"])
+def test_blocks_within_the_volume_are_told_that_their_scene_repeats(boundary):
+    volume = np.arange(160 * 90, dtype=np.float64).reshape(160, 90)  # the first sample says where a block begins
+    psf = sd.psf.gaussian((5, 5), 0.7)
+    overlap = planning.default_overlap(psf, wraps=True)[0]
+    for per_axis, wide in ((True, overlap), (True, 5), (False, overlap)):
+        told = Told(per_axis)
+        result, _ = map_chunks(told, volume, psf, chunks=(40, 90), overlap=wide, boundary=boundary, callback=told.begin)
+        np.testing.assert_array_equal(result, volume)
+        rows = [told.seen[start] for start in sorted(told.seen)]
+        if not per_axis:
+            assert rows == [boundary] * 4  # each sees an end of the volume, to its left and right
+        elif wide == overlap:
+            assert rows == [(boundary, boundary), ("periodic", boundary), ("periodic", boundary), (boundary, boundary)]
+        else:  # in a halo shorter than usual, what comes in at wrong ends would be felt
+            assert rows == [boundary] * 4
+    told = Told(True)
+    map_chunks(told, volume, psf, chunks=40, overlap=overlap, boundary="periodic", callback=told.begin)
+    assert set(told.seen.values()) == {("periodic", "periodic")}
+
+
+def test_cuts_are_hardly_seen_in_the_difference():
+    whole = sd.richardson_lucy(IMAGE, PSF, **PLAIN)
+    for chunks in ((35, 84), (70, 42), (24, 30)):
+        result = map_chunks(sd.richardson_lucy, IMAGE, PSF, chunks=chunks, **PLAIN).result
+        assert difference(result, whole) < 1e-4
 
 
 def test_a_default_of_the_function_is_not_mixed_in():
@@ -604,7 +664,7 @@ def test_an_interrupt_leaves_what_is_done(tmp_path):
         ({"volume": np.zeros((9, 9), complex)}, TypeError, r"volume has dtype complex128; real numbers"),
         ({"volume": np.array([["a"]])}, TypeError, r"volume has dtype <U1; real numbers"),
         ({"volume": "missing.npy"}, FileNotFoundError, r"missing\.npy does not exist; check the name"),
-        ({"psf": sd.Convolution(PSF, IMAGE.shape)}, TypeError, r"psf is of type Convolution; an array is wanted"),
+        ({"psf": sd.Convolution(PSF, IMAGE.shape)}, TypeError, r"psf is a Convolution of one shape; pass the PSF its"),
         ({"psf": PSF3}, ValueError, r"psf has 3 dimensions but volume has 2; pass psf\[k\]"),
         ({"psf": 1.0}, ValueError, r"psf has 0 dimensions"),
         ({"psf": PSF * np.nan}, ValueError, r"psf has 49 NaN"),

@@ -41,6 +41,8 @@ class Request:
         if not callable(function):
             raise TypeError(f"function is {shown(function)}; pass a method such as sigdeconv.richardson_lucy")
         self.function, self.overwrite = function, overwrite
+        if hasattr(psf, "domain_shape"):
+            raise TypeError(f"psf is a {type(psf).__name__} of one shape; pass the PSF itself, for blocks of any")
         self.psf = floating(psf, "psf", moderate=True)
         self.boundary = choice(boundary, BOUNDARIES, "boundary")
         self.told = self._told()

@@ -18,7 +18,7 @@ from .plan import Plan, Region
 
 PILOT = 96  # samples along the sides of the block that is measured, at least; of smaller ones each takes longer
 PILOTS = 300  # so many of it take the time of the whole, where that is longer
-LARGEST = 2e6  # samples, of which a block is never measured that is larger
+LARGEST = 7e6  # samples, of which a block is never measured that is larger
 ROOM = 400  # bytes a sample, that a block may take that is larger than the least
 AGAIN = 2.0  # seconds, within which it is measured again: the first call loads modules, and is watched
 ROUNDS = 3  # how often, at most; the quickest counts
@@ -100,7 +100,7 @@ def _taken(shared: Shared, samples: Any, parts: Mapping[str, Any], region: Regio
 def _more(shared: Shared, job: Job, samples: Any, region: Region, taken: float) -> float:
     """Bytes for each sample that a larger grid has: what half of the block takes less."""
     axis = int(np.argmax(samples.shape))
-    half = samples.shape[axis] // 2
+    half = fast_length(samples.shape[axis] // 2)
     cut = (slice(None),) * axis + (slice(half),)
     start = region[axis].start
     smaller = tuple(slice(start, start + half) if a == axis else r for a, r in enumerate(region))
