@@ -13,6 +13,7 @@ from sigdeconv import Convolution, _fft
 from sigdeconv._memory import peak_of
 from sigdeconv.convolution import BOUNDARIES
 from sigdeconv.deconvolution._data_step import DataStep
+from sigdeconv.deconvolution._likelihood import PoissonLikelihood
 from sigdeconv.deconvolution._relaxation import power_bound
 
 PADS = {"free": None, "periodic": "wrap", "reflect": "symmetric", "zero": "constant"}
@@ -248,3 +249,14 @@ def test_plain_iterations_take_little_memory(boundary, copies, monkeypatch):
     result, taken = peak_of(lambda: sd.richardson_lucy(image, psf, num_iter=2, boundary=boundary, **PLAIN))
     assert result.shape == image.shape
     assert taken < copies * 4 * grid
+
+
+@pytest.mark.parametrize("boundary", ["periodic", ("free", "periodic"), ("periodic", "reflect"), "free"], ids=str)
+def test_what_the_frame_sees_of_each_voxel_is_of_the_datas_precision(boundary, kind):
+    blur = Convolution(kind.array(psf_of((3, 4))), (6, 5), boundary=boundary)
+    counts = kind.array(np.full((2, 6, 5), 7.0, np.float32))
+    problem = PoissonLikelihood.of(blur, counts, kind.array(np.zeros((1, 1, 1), np.float32)), None, 0.0)
+    (seen_of,) = problem.sensitivity(exact=True)
+    assert str(kind.numpy(seen_of).dtype) == "float32"
+    wanted = (kind.numpy(blur.to_dense()).T @ np.ones(30)).reshape(blur.domain_shape)
+    np.testing.assert_allclose(np.broadcast_to(kind.numpy(seen_of), (1, *blur.domain_shape))[0], wanted, rtol=1e-5)

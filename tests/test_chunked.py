@@ -178,6 +178,13 @@ def test_cuts_are_hardly_seen_in_the_difference():
         assert difference(result, whole) < 1e-4
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 3), (300, 1)])
+def test_volumes_of_next_to_nothing(shape):
+    image = np.full(shape, 7.0, np.float32)
+    result = map_chunks(sd.richardson_lucy, image, PSF, **PLAIN).result
+    np.testing.assert_allclose(result, sd.richardson_lucy(image, PSF, **PLAIN), rtol=1e-4)
+
+
 def test_a_default_of_the_function_is_not_mixed_in():
     # inverse_filter alone takes the frame for periodic by default: blocks within the volume are not.
     options = {"cutoff": 0.1}

@@ -100,7 +100,7 @@ def _taken(shared: Shared, samples: Any, parts: Mapping[str, Any], region: Regio
 def _more(shared: Shared, job: Job, samples: Any, region: Region, taken: float) -> float:
     """Bytes for each sample that a larger grid has: what half of the block takes less."""
     axis = int(np.argmax(samples.shape))
-    half = fast_length(samples.shape[axis] // 2)
+    half = fast_length(max(1, samples.shape[axis] // 2))
     cut = (slice(None),) * axis + (slice(half),)
     start = region[axis].start
     smaller = tuple(slice(start, start + half) if a == axis else r for a, r in enumerate(region))

@@ -113,7 +113,7 @@ class PoissonLikelihood:
         sole = blur if isinstance(blur, Convolution) and not isinstance(blur, VaryingConvolution) else None
         even = () if sole is None or self.weighted else _even_axes(sole)
         if sole is not None and even and exact:
-            return (_along_others(sole, even, d),)
+            return (self._along_others(sole, even),)
         if exact or self.weighted or sole is None or sole.psf is None:
             ones = self.w if self.weighted else xp.ones((1,) * blur.ndim, dtype=d.dtype, device=d.device)
             s = blur.adjoint(xp.broadcast_to(ones, (*ones.shape[: ones.ndim - blur.ndim], *blur.shape)))
@@ -128,6 +128,18 @@ class PoissonLikelihood:
         # All but the last axis in one small array: a block then has one product to form.
         return (functools.reduce(lambda a, b: a * b, outer), last) if outer else (last,)
 
+    def _along_others(self, blur: Convolution, even: Sequence[int]) -> Array:
+        """``A^H 1``, of size one on the `even` axes and those of the batch."""
+        d, xp = self.wd, namespace(self.wd)
+        others = [i for i in range(blur.ndim) if i not in even]
+        shape = [1] * d.ndim
+        if not others:
+            return xp.full(tuple(shape), self.gain, dtype=d.dtype, device=d.device)
+        rest = _marginal(blur, others)
+        for i, n in zip(others, rest.domain_shape, strict=True):
+            shape[i - blur.ndim] = n
+        return xp.reshape(rest.adjoint(xp.ones(rest.shape, dtype=d.dtype, device=d.device)), tuple(shape))
+
     def prior(self, x: Array) -> Array | None:
         """The prior's part of the gradient."""
         if self.tv_weight == 0:
@@ -140,19 +152,6 @@ def _even_axes(blur: Convolution) -> tuple[int, ...]:
     """Axes along which every sample of the scene is seen as much as the others."""
     boundaries = along_axes(blur.boundary, blur.ndim)
     return tuple(i for i, (b, s) in enumerate(zip(boundaries, blur.stride, strict=True)) if b == "periodic" and s == 1)
-
-
-def _along_others(blur: Convolution, even: Sequence[int], like: Array) -> Array:
-    """``A^H 1``, of size one on the `even` axes and those of the batch."""
-    xp = namespace(like)
-    others = [i for i in range(blur.ndim) if i not in even]
-    shape = [1] * like.ndim
-    if not others:
-        return xp.ones(tuple(shape), dtype=like.dtype, device=like.device) * xp.real(blur.otf[(0,) * blur.ndim])
-    rest = _marginal(blur, others)
-    for i, n in zip(others, rest.domain_shape, strict=True):
-        shape[i - blur.ndim] = n
-    return xp.reshape(rest.adjoint(xp.ones(rest.shape, dtype=like.dtype, device=like.device)), tuple(shape))
 
 
 def _marginal(blur: Convolution, axes: Sequence[int]) -> Convolution:
