@@ -367,6 +367,11 @@ class Convolution:
         """Convolve (with a stride: forward) or correlate (without: adjoint) on the grid, then thin out or fold."""
         transfer, backwards = self.transfer_like(x), stride is None
         wanted = (*x.shape[: x.ndim - self.ndim], *(self.domain_shape if backwards else self.shape))
+        rows = max(x.shape[x.ndim - self.ndim], shape[0])
+        if work is not None and (work.dtype != transfer.dtype or work.shape != (rows, *transfer.shape[1:])):
+            raise ValueError(
+                f"work is {work.dtype} of shape {tuple(work.shape)}; pass what workspace gives for this scene"
+            )
         if out is not None and tuple(out.shape) != wanted:
             raise ValueError(f"out has shape {tuple(out.shape)}; {wanted} is wanted")
         thins = stride is not None and shape != self.shape

@@ -260,3 +260,11 @@ def test_what_the_frame_sees_of_each_voxel_is_of_the_datas_precision(boundary, k
     assert str(kind.numpy(seen_of).dtype) == "float32"
     wanted = (kind.numpy(blur.to_dense()).T @ np.ones(30)).reshape(blur.domain_shape)
     np.testing.assert_allclose(np.broadcast_to(kind.numpy(seen_of), (1, *blur.domain_shape))[0], wanted, rtol=1e-5)
+
+
+def test_another_workspace_is_refused():
+    blur = Convolution(psf_of((3, 4)), (8, 9), boundary="zero")
+    x = np.ones((8, 9))
+    for room in (np.empty(3, complex), blur.workspace(x.astype(np.float32))[0]):
+        with pytest.raises(ValueError, match=r"work is complex\d+ of shape \(.*; pass what workspace gives for this"):
+            blur.forward(x, work=room)

@@ -109,9 +109,7 @@ class Plan:
     def work(self) -> float:
         """Samples of all FFT grids, over those of the volume in one piece."""
         periods = math.prod(sum(span.period for span in spans) for spans in self._spans)
-        return periods / math.prod(
-            self._fast(a, n + k - 1) for a, (n, k) in enumerate(zip(self.shape, self.kernel, strict=True))
-        )
+        return periods / samples(self.shape, self.kernel, real=not self.outermost)
 
     def ends(self, region: Region) -> tuple[bool, ...]:
         """Whether a region sees an end of the volume, along each axis."""
@@ -154,9 +152,9 @@ class Plan:
         return (self.block(index) for index in itertools.product(*map(range, self.counts)))
 
 
-def samples(shape: Sequence[int], kernel: Sequence[int]) -> int:
-    """Samples of the FFT grid by which a free boundary is filtered."""
-    last = len(shape) - 1
+def samples(shape: Sequence[int], kernel: Sequence[int], *, real: bool = True) -> int:
+    """Samples of the FFT grid by which a free boundary is filtered; `real` on its last axis."""
+    last = len(shape) - 1 if real else None
     return math.prod(fast_length(n + k - 1, real=a == last) for a, (n, k) in enumerate(zip(shape, kernel, strict=True)))
 
 

@@ -17,7 +17,7 @@ from .block import Job, Shared, Work, apply, read, restore, tried
 from .plan import Plan, Region
 
 PILOT = 96  # samples along the sides of the block that is measured, at least; of smaller ones each takes longer
-PILOTS = 300  # so many of it take the time of the whole, where that is longer
+IN_THE_WHOLE = 300  # so many of it take the time of the whole, where that is longer
 LARGEST = 7e6  # samples, of which a block is never measured that is larger
 ROOM = 400  # bytes a sample, that a block may take that is larger than the least
 AGAIN = 2.0  # seconds, within which it is measured again: the first call loads modules, and is watched
@@ -59,7 +59,7 @@ class Pilot(NamedTuple):
 def pilot_job(plan: Plan, batch: Sequence[int], allowed: float) -> Job:
     """The small block: in the middle of the volume, no larger than the plan's, and of few of the `allowed` bytes."""
     least = [max(2 * k, PILOT) for k in plan.kernel]
-    most = min(math.prod(plan.shape) * math.prod(batch) / PILOTS, LARGEST, allowed / ROOM)
+    most = min(math.prod(plan.shape) * math.prod(batch) / IN_THE_WHOLE, LARGEST, allowed / ROOM)
     longer = max(1.0, (most / math.prod(least)) ** (1 / len(least)))
     wanted = (fast_length(round(longer * n)) for n in least)
     side = [min(sides) for sides in zip(plan.outer, plan.shape, wanted, strict=True)]
